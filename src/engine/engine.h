@@ -1,0 +1,116 @@
+/*
+ * The engine seam: something that runs one virtual CPU until the world outside the CPU is needed.
+ *
+ * Port and memory-mapped I/O are synchronous calls to the attached bus and memory map. Interrupts
+ * are wires: INTR is a level, and the vector is asked for by int_ack() at the instant of delivery;
+ * nothing is queued. Everything else is an exit, described as VT-x describes it.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/vcpu_state.h"
+#include "bus/bus.h"
+#include "bus/memory.h"
+#include "vmx/vmx.h"
+
+enum engine_exit {
+	ENGINE_CANCELED,    /* budget used up, or engine_kick() */
+	ENGINE_HYPERCALL,   /* VMCALL with hypercall exits on; RIP still at it */
+	ENGINE_HLT,	    /* RIP behind the HLT; with nothing pending the CPU sleeps */
+	ENGINE_TRIPLE_FAULT,
+	ENGINE_ENTRY_FAILED, /* vmx.failed says which rules */
+	ENGINE_DEBUG,	    /* breakpoint or single step of a debugger */
+	ENGINE_STOPPED,	    /* somebody on the bus asked for it: engine_stop() */
+	ENGINE_INOUT,	    /* only without a bus */
+	ENGINE_PAGING,	    /* access to no memory; only without a bus */
+	ENGINE_ERROR,	    /* the engine itself failed; text says why */
+};
+
+struct engine_inout {
+	uint16_t port;
+	uint8_t bytes;
+	bool in;
+	uint32_t value;
+};
+
+/* How the last run ended. */
+struct engine_exit_info {
+	enum engine_exit kind;
+	uint32_t reason;	/* VMX basic exit reason, bit 31 for a failed entry */
+	uint32_t instruction_length;
+	uint64_t qualification;
+	uint64_t rip;
+	struct engine_inout inout;
+	uint64_t gpa;		/* ENGINE_PAGING */
+	char text[128];		/* ENGINE_ERROR */
+};
+
+/* What the machine gives to a vCPU. All may be NULL or empty for library users without a board. */
+struct engine_world {
+	struct memory *mem; /* never NULL */
+	struct bus *bus;
+	/* The interrupt controller's answer to INTA: a vector 0..255. Called when INTR is high. */
+	int (*int_ack)(void *opaque);
+	void *int_ack_opaque;
+	/* The time stamp counter at this instant. NULL: counts instructions. */
+	uint64_t (*tsc)(void *opaque);
+	void *tsc_opaque;
+};
+
+enum engine_option {
+	ENGINE_OPT_HYPERCALL = 1, /* VMCALL exits; else it is #UD */
+};
+
+struct vcpu;
+
+struct engine_ops {
+	const char *name;
+	int (*create)(struct vcpu *vcpu);
+	void (*destroy)(struct vcpu *vcpu);
+	/* Run for at most BUDGET instructions (UINT64_MAX: no limit). Fills vcpu->exit. */
+	void (*run)(struct vcpu *vcpu, uint64_t budget);
+	/* Bring the groups of vcpu->state up to date / take over those marked dirty. */
+	void (*pull)(struct vcpu *vcpu, unsigned groups);
+	void (*push)(struct vcpu *vcpu, unsigned groups);
+	/* From any thread or signal handler: make run() return soon with ENGINE_CANCELED. */
+	void (*kick)(struct vcpu *vcpu);
+	/* Level of INTR changed; an NMI edge came. */
+	void (*set_intr)(struct vcpu *vcpu, bool level);
+	void (*raise_nmi)(struct vcpu *vcpu);
+	/* Instructions retired since creation. */
+	uint64_t (*instructions)(const struct vcpu *vcpu);
+};
+
+struct vcpu {
+	const struct engine_ops *ops;
+	struct vcpu_state *state;
+	struct vmx *vmx; /* controls and the exit fields, for checks and vmmctl */
+	struct engine_world world;
+	unsigned options; /* enum engine_option */
+	struct engine_exit_info exit;
+	void *engine; /* the engine's own */
+};
+
+extern const struct engine_ops engine_soft;
+
+/*
+ * Prepare VCPU on engine OPS. STATE, VMX and what WORLD points to stay the caller's and must live
+ * as long as the vCPU. 0, or -1 with errno.
+ */
+int vcpu_create(struct vcpu *vcpu, const struct engine_ops *ops, struct vcpu_state *state,
+    struct vmx *vmx, const struct engine_world *world, unsigned options);
+void vcpu_destroy(struct vcpu *vcpu);
+/* Run until an exit or until BUDGET instructions are done; the exit is in vcpu->exit. */
+void vcpu_run(struct vcpu *vcpu, uint64_t budget);
+/* Before reading, and after changing, the groups (enum vcpu_group) of vcpu->state. */
+void vcpu_pull(struct vcpu *vcpu, unsigned groups);
+void vcpu_push(struct vcpu *vcpu, unsigned groups);
+void vcpu_kick(struct vcpu *vcpu);
+void vcpu_set_intr(struct vcpu *vcpu, bool level);
+void vcpu_raise_nmi(struct vcpu *vcpu);
+uint64_t vcpu_instructions(const struct vcpu *vcpu);
+
+#endif
