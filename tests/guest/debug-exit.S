@@ -1,0 +1,5 @@
+# Ends the run as its first act.
+	.include "guest.inc"
+	begin
+	quit	OK
+	end

@@ -1,0 +1,5 @@
+# Runs for ever.
+	.include "guest.inc"
+	begin
+1:	jmp	1b
+	end
