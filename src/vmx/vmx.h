@@ -69,6 +69,11 @@ struct vmx_rule {
 	bool (*holds)(const struct vcpu_state *state, const struct vmx *vmx);
 };
 
+/* The state of a vCPU that never ran: no capability, machine checks exit. */
+void vmx_init(struct vmx *vmx);
+/* Remember how the guest came out: what vmmctl shows as the last exit. */
+void vmx_record_exit(struct vmx *vmx, uint32_t reason, uint64_t qualification, uint32_t length);
+
 /* All rules, in the manual's order; *COUNT of them. */
 const struct vmx_rule *vmx_entry_rules(size_t *count);
 /* The first rule that fails, NULL when VM entry would succeed. */
