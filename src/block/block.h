@@ -67,5 +67,10 @@ const struct floppy_format *floppy_format_for(uint64_t sectors);
  * then LBA-assisted translation (32..255 heads). Phoenix EDD 1.1, 4.1.
  */
 struct block_geometry block_disk_geometry(struct block *block);
+/*
+ * Whether the partitions of a hard disk image lie inside it, as they do not when it was cut short:
+ * 0, or -1 with ERR filled. An image without a partition table passes.
+ */
+int block_check_partitions(struct block *block, struct block_error *err);
 
 #endif

@@ -160,6 +160,17 @@ memory_listen(struct memory *mem, const struct memory_listener *listener)
 	return (0);
 }
 
+void
+memory_unlisten(struct memory *mem, const void *opaque)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < mem->nlisteners; i++)
+		if (mem->listeners[i].opaque != opaque)
+			mem->listeners[kept++] = mem->listeners[i];
+	mem->nlisteners = kept;
+}
+
 struct mem_page
 memory_page(const struct memory *mem, uint64_t gpa)
 {
@@ -230,6 +241,8 @@ memory_load(struct memory *mem, uint64_t gpa, const void *buf, size_t len)
 bool
 memory_is_ram(const struct memory *mem, uint64_t gpa, size_t len)
 {
+	if (gpa + len < gpa)
+		return (false);
 	for (uint64_t at = gpa & ~(PAGE - 1); at < gpa + len; at += PAGE)
 		if (memory_page(mem, at).type != MEM_RAM)
 			return (false);
