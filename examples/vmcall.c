@@ -22,15 +22,14 @@ run(struct vmctx *ctx)
 		return (-1);
 	memcpy(memory, vmcall, sizeof(vmcall));
 	if (vm_set_capability(ctx, 0, VM_CAP_UNRESTRICTED_GUEST, 1) != 0 ||
-	    vm_setup_bios_registers(ctx, 0, 0, 0, 0x5000, 0) != 0 ||
-	    vm_run(ctx, 0, 0, &exit) != 0)
+	    vm_setup_bios_registers(ctx, 0, 0, 0, 0x5000, 0) != 0 || vm_run(ctx, 0, 0, &exit) != 0)
 		return (-1);
 	if (exit.exitcode != VM_EXITCODE_HYPERCALL) {
 		fprintf(stderr, "unexpected exit code %d\n", (int)exit.exitcode);
 		return (1);
 	}
-	printf("VMCALL at rip %#llx, %d bytes long\n", (unsigned long long)exit.rip,
-	    exit.inst_length);
+	printf(
+	    "VMCALL at rip %#llx, %d bytes long\n", (unsigned long long)exit.rip, exit.inst_length);
 	return (0);
 }
 
