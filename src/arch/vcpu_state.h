@@ -49,6 +49,7 @@ struct vcpu_gprs {
 	uint64_t reg[GPR_COUNT];
 	uint64_t rip;
 	uint64_t rflags;
+	uint64_t zero; /* always 0: what src/cpu reads for a base or index that is not there */
 };
 
 struct vcpu_sregs {

@@ -84,6 +84,7 @@ void memory_set_type(struct memory *mem, const char *name, enum mem_type type);
 void memory_set_a20(struct memory *mem, bool on);
 bool memory_get_a20(const struct memory *mem);
 int memory_listen(struct memory *mem, const struct memory_listener *listener);
+void memory_unlisten(struct memory *mem, const void *opaque);
 
 /* The page at guest-physical GPA (A20 applied; offset in page ignored). */
 struct mem_page memory_page(const struct memory *mem, uint64_t gpa);

@@ -23,7 +23,7 @@ enum engine_exit {
 	ENGINE_TRIPLE_FAULT,
 	ENGINE_ENTRY_FAILED, /* vmx.failed says which rules */
 	ENGINE_DEBUG,	    /* breakpoint or single step of a debugger */
-	ENGINE_STOPPED,	    /* somebody on the bus asked for it: engine_stop() */
+	ENGINE_STOPPED,	    /* somebody on the bus asked for it: vcpu_stop() */
 	ENGINE_INOUT,	    /* only without a bus */
 	ENGINE_PAGING,	    /* access to no memory; only without a bus */
 	ENGINE_ERROR,	    /* the engine itself failed; text says why */
@@ -77,6 +77,8 @@ struct engine_ops {
 	void (*push)(struct vcpu *vcpu, unsigned groups);
 	/* From any thread or signal handler: make run() return soon with ENGINE_CANCELED. */
 	void (*kick)(struct vcpu *vcpu);
+	/* From a bus handler: end run() with ENGINE_STOPPED behind this instruction. */
+	void (*stop)(struct vcpu *vcpu);
 	/* Level of INTR changed; an NMI edge came. */
 	void (*set_intr)(struct vcpu *vcpu, bool level);
 	void (*raise_nmi)(struct vcpu *vcpu);
@@ -90,6 +92,7 @@ struct vcpu {
 	struct vmx *vmx; /* controls and the exit fields, for checks and vmmctl */
 	struct engine_world world;
 	unsigned options; /* enum engine_option */
+	bool entry_unchecked; /* the first run, or a state set from outside: check VM entry */
 	struct engine_exit_info exit;
 	void *engine; /* the engine's own */
 };
@@ -109,6 +112,7 @@ void vcpu_run(struct vcpu *vcpu, uint64_t budget);
 void vcpu_pull(struct vcpu *vcpu, unsigned groups);
 void vcpu_push(struct vcpu *vcpu, unsigned groups);
 void vcpu_kick(struct vcpu *vcpu);
+void vcpu_stop(struct vcpu *vcpu);
 void vcpu_set_intr(struct vcpu *vcpu, bool level);
 void vcpu_raise_nmi(struct vcpu *vcpu);
 uint64_t vcpu_instructions(const struct vcpu *vcpu);

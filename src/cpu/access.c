@@ -1,0 +1,295 @@
+/*
+ * Memory access off the fast path: segment checks in the SDM's order (vol. 3A, 5.3 and 5.4), TLB
+ * fills, accesses that cross a page, memory-mapped I/O, holes.
+ */
+#include "cpu/internal.h"
+
+void
+tlb_flush(struct cpu *c)
+{
+	for (int user = 0; user < 2; user++)
+		for (int i = 0; i < TLB_SIZE; i++)
+			c->tlbs[user][i].rtag = c->tlbs[user][i].wtag = TLB_INVALID;
+	c->generation++;
+	c->key = c->generation << 8 | c->mode;
+}
+
+/* #SS for the stack segment, #GP for all others, error code 0. */
+static bool
+segment_fault(struct cpu *c, unsigned seg, enum cpu_cause cause, uint64_t ea, uint64_t limit)
+{
+	c->fault.seg = (uint8_t)seg;
+	return (fault_at(c, seg == SEG_SS ? VEC_SS : VEC_GP, 0, cause, ea, limit));
+}
+
+/* May SIZE bytes at EA of segment SEG be read or written? */
+static bool
+segment_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool write)
+{
+	const struct x86_segment *sr;
+	uint64_t last = ea + size - 1, low = 0, high;
+	bool code, down;
+
+	if (seg == SEG_NONE || (c->mode & MODE_L))
+		return (true);
+	sr = &c->s->sregs.seg[seg];
+	if (sr->access & AR_UNUSABLE)
+		return (segment_fault(c, seg, CAUSE_SEG_RIGHTS, ea, 0));
+	code = sr->access & AR_TYPE_CODE;
+	if (is_protected(c)) {
+		if (write && (code || !(sr->access & AR_TYPE_WRITE)))
+			return (segment_fault(c, seg, CAUSE_SEG_RIGHTS, ea, sr->limit));
+		if (!write && code && !(sr->access & AR_TYPE_READ))
+			return (segment_fault(c, seg, CAUSE_SEG_RIGHTS, ea, sr->limit));
+	}
+	high = sr->limit;
+	down = !code && (sr->access & AR_TYPE_DOWN);
+	if (down) {
+		low = (uint64_t)sr->limit + 1;
+		high = sr->access & AR_DB ? UINT32_MAX : UINT16_MAX;
+	}
+	if (ea < low || last > high)
+		return (segment_fault(c, seg, CAUSE_SEG_LIMIT, ea, sr->limit));
+	return (true);
+}
+
+/* Linear to physical. Without paging they are the same. */
+static bool
+translate(struct cpu *c, uint64_t lin, bool write, uint64_t *pa)
+{
+	(void)write;
+	*pa = lin & c->mem->a20_mask;
+	return (true);
+}
+
+/* Enter the page of LIN, which is PAGE at PA, into the TLB. */
+static void
+tlb_fill(struct cpu *c, uint64_t lin, uint64_t pa, const struct mem_page *page, bool write)
+{
+	struct tlb_entry *e = tlb_slot(c, lin);
+	uint64_t tag = lin & ~(uint64_t)X86_PAGE_MASK;
+
+	if (page->type != MEM_RAM && page->type != MEM_ROM)
+		return;
+	if (e->rtag != tag)
+		e->wtag = TLB_INVALID;
+	e->rtag = tag;
+	if (write && page->type == MEM_RAM)
+		e->wtag = tag;
+	e->addend = (uintptr_t)page->host - tag;
+	e->code = &c->code_map[pa >> X86_PAGE_SHIFT];
+}
+
+/* An access to nothing: ends the run if so configured. */
+static bool
+hole(struct cpu *c, uint64_t pa)
+{
+	if (!c->config.exit_on_hole)
+		return (true);
+	c->hole = pa;
+	c->exit = CPU_EXIT_PAGING;
+	return (false);
+}
+
+/* Read SIZE bytes at PA, all in one page. */
+static bool
+read_physical(struct cpu *c, uint64_t pa, const struct mem_page *page, unsigned size,
+    uint64_t *value)
+{
+	*value = size_mask(size);
+	switch (page->type) {
+	case MEM_RAM:
+	case MEM_ROM:
+		*value = 0;
+		memcpy(value, page->host + (pa & X86_PAGE_MASK), size);
+		return (true);
+	case MEM_MMIO:
+		*value &= page->region->ops->read(page->region->opaque, pa - page->region->gpa,
+		    size);
+		return (true);
+	case MEM_NONE:
+		break;
+	}
+	return (hole(c, pa));
+}
+
+static bool
+write_physical(struct cpu *c, uint64_t pa, const struct mem_page *page, unsigned size,
+    uint64_t value)
+{
+	switch (page->type) {
+	case MEM_RAM:
+		memcpy(page->host + (pa & X86_PAGE_MASK), &value, size);
+		if (c->code_map[pa >> X86_PAGE_SHIFT] != 0)
+			trace_drop_range(c, pa, size);
+		return (true);
+	case MEM_MMIO:
+		page->region->ops->write(page->region->opaque, pa - page->region->gpa, size,
+		    value);
+		return (true);
+	case MEM_ROM:
+		return (true);
+	case MEM_NONE:
+		break;
+	}
+	return (hole(c, pa));
+}
+
+/* The part of an access of SIZE bytes at LIN that lies in LIN's page. */
+static unsigned
+part_in_page(uint64_t lin, unsigned size)
+{
+	unsigned room = X86_PAGE_SIZE - (unsigned)(lin & X86_PAGE_MASK);
+
+	return (size < room ? size : room);
+}
+
+/* Devices take 1, 2, 4 or 8 bytes: odd parts of a split access go byte by byte. */
+static unsigned
+access_step(unsigned part)
+{
+	return ((part & (part - 1)) == 0 ? part : 1);
+}
+
+static bool
+read_linear(struct cpu *c, uint64_t lin, unsigned size, uint64_t *value)
+{
+	unsigned step;
+
+	*value = 0;
+	for (unsigned done = 0; done < size; done += step) {
+		uint64_t at = (lin + done) & c->lin_mask, pa, piece;
+		struct mem_page page;
+
+		step = access_step(part_in_page(at, size - done));
+		if (!translate(c, at, false, &pa))
+			return (false);
+		page = memory_page(c->mem, pa);
+		tlb_fill(c, at, pa, &page, false);
+		if (!read_physical(c, pa, &page, step, &piece))
+			return (false);
+		*value |= piece << done * 8;
+	}
+	return (true);
+}
+
+static bool
+write_linear(struct cpu *c, uint64_t lin, unsigned size, uint64_t value)
+{
+	unsigned first = part_in_page(lin, size), step;
+	uint64_t pa;
+
+	/* All pages must be writable before the first byte changes. */
+	if (first < size && !translate(c, (lin + first) & c->lin_mask, true, &pa))
+		return (false);
+	for (unsigned done = 0; done < size; done += step) {
+		uint64_t at = (lin + done) & c->lin_mask;
+		struct mem_page page;
+
+		step = access_step(part_in_page(at, size - done));
+		if (!translate(c, at, true, &pa))
+			return (false);
+		page = memory_page(c->mem, pa);
+		tlb_fill(c, at, pa, &page, true);
+		if (!write_physical(c, pa, &page, step, value >> done * 8))
+			return (false);
+	}
+	return (true);
+}
+
+/* The 8086 wraps around within the segment where later parts fault. */
+static bool
+wraps_in_segment(const struct cpu *c, uint64_t ea, unsigned size)
+{
+	return (c->config.model == CPU_8086 && ea + size > 0x10000);
+}
+
+bool
+load_slow(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
+{
+	if (wraps_in_segment(c, ea, size)) {
+		uint64_t value = 0, byte;
+
+		for (unsigned i = 0; i < size; i++) {
+			if (!load(c, seg, (ea + i) & 0xffff, 1, &byte))
+				return (false);
+			value |= byte << i * 8;
+		}
+		c->mem_value = value;
+		return (true);
+	}
+	if (!segment_check(c, seg, ea, size, false))
+		return (false);
+	return (read_linear(c, (c->segc[seg].base + ea) & c->lin_mask, size, &c->mem_value));
+}
+
+bool
+store_slow(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, uint64_t value)
+{
+	if (wraps_in_segment(c, ea, size)) {
+		for (unsigned i = 0; i < size; i++)
+			if (!store(c, seg, (ea + i) & 0xffff, 1, value >> i * 8))
+				return (false);
+		return (true);
+	}
+	if (!segment_check(c, seg, ea, size, true))
+		return (false);
+	return (write_linear(c, (c->segc[seg].base + ea) & c->lin_mask, size, value));
+}
+
+bool
+probe_write(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
+{
+	uint64_t lin = (c->segc[seg].base + ea) & c->lin_mask, pa;
+	unsigned first = part_in_page(lin, size);
+
+	if (wraps_in_segment(c, ea, size))
+		return (true);
+	if (!segment_check(c, seg, ea, size, true) || !translate(c, lin, true, &pa))
+		return (false);
+	return (first == size || translate(c, (lin + first) & c->lin_mask, true, &pa));
+}
+
+void
+store_hit_code(struct cpu *c, const struct tlb_entry *entry, uint64_t lin, unsigned size)
+{
+	uint64_t pa = (uint64_t)(entry->addend + lin - (uintptr_t)c->mem->base);
+
+	trace_drop_range(c, pa, size);
+}
+
+bool
+sys_load(struct cpu *c, uint64_t lin, unsigned size, uint64_t *value)
+{
+	struct tlb_entry *current = c->tlb;
+	bool ok;
+
+	c->tlb = c->tlbs[0];
+	ok = load(c, SEG_NONE, lin, size, value);
+	c->tlb = current;
+	return (ok);
+}
+
+bool
+sys_store(struct cpu *c, uint64_t lin, unsigned size, uint64_t value)
+{
+	struct tlb_entry *current = c->tlb;
+	bool ok;
+
+	c->tlb = c->tlbs[0];
+	ok = store(c, SEG_NONE, lin, size, value);
+	c->tlb = current;
+	return (ok);
+}
+
+bool
+fetch_page(struct cpu *c, uint64_t lin, const uint8_t **host, uint64_t *pa)
+{
+	struct mem_page page;
+
+	if (!translate(c, lin, false, pa))
+		return (false);
+	page = memory_page(c->mem, *pa);
+	*host = page.type == MEM_RAM || page.type == MEM_ROM ? page.host : NULL;
+	return (true);
+}

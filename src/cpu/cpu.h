@@ -1,0 +1,118 @@
+/*
+ * The built-in CPU: an x86 in C that needs no virtualization hardware. It runs in place on a
+ * struct vcpu_state, sees memory through src/bus/memory.h and ports through src/bus/bus.h, and
+ * knows nothing of VMX, chips or firmware.
+ *
+ * How it works (details: internal.h): code is decoded once (Zydis) into traces of plain records,
+ * one per instruction, each with its handler; handlers call the next one in tail position.
+ * Memory goes through a software TLB of host pointers. Flags are lazy.
+ */
+#ifndef CPU_CPU_H
+#define CPU_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/vcpu_state.h"
+#include "bus/bus.h"
+#include "bus/memory.h"
+
+/* Processor generations, in order: what an instruction needs at least (insn.def). */
+enum cpu_model { CPU_8086, CPU_286, CPU_386, CPU_486, CPU_PENTIUM, CPU_P6, CPU_X86_64 };
+
+enum cpu_exit {
+	CPU_EXIT_NONE,
+	CPU_EXIT_BUDGET,       /* ran as many instructions as allowed, or was kicked */
+	CPU_EXIT_HLT,	       /* HLT done; RIP behind it; no interrupt was acceptable */
+	CPU_EXIT_TRIPLE_FAULT, /* shutdown; RIP at the instruction that began it */
+	CPU_EXIT_HYPERCALL,    /* VMCALL while config.vmcall_exits; RIP at it */
+	CPU_EXIT_STOP,	       /* cpu_stop() was called by somebody on the bus */
+	CPU_EXIT_INOUT,	       /* a port access and no bus; RIP at the instruction */
+	CPU_EXIT_PAGING,       /* an access to no memory while config.exit_on_hole */
+	CPU_EXIT_ERROR,	       /* something this build does not have: error says what */
+};
+
+/* Where a fault came from: kept in a ring for explain. */
+enum cpu_cause {
+	CAUSE_NONE,
+	CAUSE_INSTRUCTION,   /* the instruction raises it: #DE, #BP, #OF, #BR, #UD, INT n */
+	CAUSE_FETCH_LIMIT,   /* instruction fetch beyond CS.limit */
+	CAUSE_LENGTH,	     /* more than 15 bytes */
+	CAUSE_SEG_LIMIT,     /* operand beyond a segment's limit */
+	CAUSE_SEG_RIGHTS,    /* segment not readable / writable / unusable */
+	CAUSE_IDT_LIMIT,     /* vector beyond IDTR.limit */
+	CAUSE_GATE,	     /* gate of the wrong type or DPL, or not present */
+	CAUSE_SELECTOR,	     /* null selector, beyond its table, wrong type, DPL, not present */
+	CAUSE_STACK,	     /* no room on the stack */
+	CAUSE_TSS,	     /* TSS too small or of the wrong type */
+	CAUSE_PRIVILEGE,     /* CPL or IOPL too low */
+	CAUSE_PAGE,	     /* page walk failed */
+	CAUSE_RESERVED,	     /* reserved bit or invalid value written to a system register */
+	CAUSE_DOUBLE,	     /* a contributory fault while delivering another */
+};
+
+/* One delivered (or attempted) exception. */
+struct cpu_fault {
+	uint64_t rip; /* of the instruction */
+	uint64_t address; /* offset, linear address or selector that failed, by cause */
+	uint64_t limit; /* what it was checked against */
+	uint64_t count; /* instructions retired before */
+	uint32_t error;
+	uint16_t cs;
+	uint8_t vector;
+	uint8_t cause; /* enum cpu_cause */
+	uint8_t seg;   /* enum x86_seg_index for CAUSE_SEG_* */
+	bool has_error;
+};
+#define CPU_FAULT_RING 16
+#define CPU_BRANCH_RING 16
+
+struct cpu_config {
+	enum cpu_model model;
+	bool vmcall_exits;
+	bool exit_on_hole;
+	/* INTA: asks the interrupt controller for the vector, when INTR is high and acceptable. */
+	int (*int_ack)(void *opaque);
+	void *int_ack_opaque;
+	/* Time stamp counter now; NULL counts instructions. */
+	uint64_t (*tsc)(void *opaque);
+	void *tsc_opaque;
+};
+
+struct cpu_inout {
+	uint16_t port;
+	uint8_t bytes;
+	bool in;
+	uint32_t value;
+};
+
+struct cpu; /* internal.h */
+
+/* NULL when memory is short. STATE, MEM and BUS (may be NULL) must outlive the CPU. */
+struct cpu *cpu_create(struct vcpu_state *state, struct memory *mem, struct bus *bus,
+    const struct cpu_config *config);
+void cpu_destroy(struct cpu *cpu);
+/* Run at most BUDGET instructions; says why it came back. */
+enum cpu_exit cpu_run(struct cpu *cpu, uint64_t budget);
+/* Make the state's RFLAGS real (they are lazy while running). */
+void cpu_pull(struct cpu *cpu);
+/* Take over GROUPS (enum vcpu_group) of the state that somebody else has changed. */
+void cpu_push(struct cpu *cpu, unsigned groups);
+/* From another thread or a signal handler: return from cpu_run soon. */
+void cpu_kick(struct cpu *cpu);
+/* From a bus handler: return from cpu_run with CPU_EXIT_STOP after this instruction. */
+void cpu_stop(struct cpu *cpu);
+void cpu_set_intr(struct cpu *cpu, bool level);
+void cpu_raise_nmi(struct cpu *cpu);
+uint64_t cpu_instructions(const struct cpu *cpu);
+const struct cpu_inout *cpu_inout(const struct cpu *cpu);
+/* Guest-physical address of the last CPU_EXIT_PAGING. */
+uint64_t cpu_hole_address(const struct cpu *cpu);
+/* The text behind CPU_EXIT_ERROR. */
+const char *cpu_error(const struct cpu *cpu);
+/* The last faults, newest last; returns how many (at most CPU_FAULT_RING) were copied to OUT. */
+unsigned cpu_faults(const struct cpu *cpu, struct cpu_fault out[CPU_FAULT_RING]);
+/* Length in bytes of the instruction at CS:RIP, 0 when it cannot be fetched or decoded. */
+unsigned cpu_instruction_length(struct cpu *cpu);
+
+#endif

@@ -1,0 +1,311 @@
+/*
+ * String instructions. SDM vol. 2, MOVS, CMPS, STOS, LODS, SCAS, REP. With REP the work is done in
+ * spans of memory within a page; registers are brought up to date after each span, so a fault or
+ * an interrupt finds them as after the last complete iteration.
+ */
+#include "cpu/flags.h"
+#include "cpu/insn.h"
+
+/* At most this many iterations between two looks at what waits. */
+#define SPAN_MAX 4096u
+
+/* A host view of up to COUNT elements from SEG:EA upward. */
+struct span {
+	uint8_t *host;
+	uint64_t count;
+	uint32_t code; /* the page holds decoded code */
+};
+
+static uint64_t
+min_u64(uint64_t a, uint64_t b)
+{
+	return (a < b ? a : b);
+}
+
+/* Elements that lie in one page and within limits and are in the TLB: none means "one by one". */
+static struct span
+span_at(struct cpu *c, const struct op *op, unsigned seg, uint64_t ea, uint64_t count, bool write)
+{
+	const struct seg_cache *sc = &c->segc[seg];
+	uint64_t lin = (sc->base + ea) & c->lin_mask, end = write ? sc->wend : sc->rend;
+	const struct tlb_entry *e = tlb_slot(c, lin);
+	uint64_t tag = lin & ~(uint64_t)X86_PAGE_MASK;
+	struct span span = {0};
+
+	if ((c->s->gpr.rflags & RFLAGS_DF) || ea >= end || tag != (write ? e->wtag : e->rtag))
+		return (span);
+	count = min_u64(count, (X86_PAGE_SIZE - (lin & X86_PAGE_MASK)) / op->size);
+	count = min_u64(count, (end - ea) / op->size);
+	span.count = min_u64(count, (op->amask - ea) / op->size);
+	span.host = (uint8_t *)(e->addend + lin); // NOLINT(performance-no-int-to-ptr)
+	span.code = *e->code;
+	return (span);
+}
+
+/* Bytes were stored to a span directly: code that was decoded from them goes. */
+static void
+span_written(struct cpu *c, const struct span *span, uint64_t bytes)
+{
+	if (span->code != 0)
+		trace_drop_range(c, (uint64_t)(span->host - c->mem->base), bytes);
+}
+
+/* Add N elements, in the direction of DF, to an index register as wide as the address. */
+static void
+advance(struct cpu *c, const struct op *op, uint64_t *reg, uint64_t n)
+{
+	uint64_t by = n * op->size;
+
+	if (c->s->gpr.rflags & RFLAGS_DF)
+		by = 0 - by;
+	*reg = op->amask == UINT16_MAX ? (*reg & ~op->amask) | ((*reg + by) & op->amask) :
+					 (*reg + by) & op->amask;
+}
+
+static void
+count_down(const struct op *op, struct vcpu_state *s, uint64_t n)
+{
+	uint64_t left = (RCX(s) - n) & op->amask;
+
+	RCX(s) = op->amask == UINT16_MAX ? (RCX(s) & ~op->amask) | left : left;
+}
+
+/* One step: up to COUNT iterations. Returns how many were done; 0 is a fault. *STOP: a condition
+ * (REPE, REPNE) ended it. */
+typedef uint64_t step_fn(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count,
+    bool *stop);
+
+static inline __attribute__((always_inline)) enum op_result
+repeat(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
+{
+	bool stop = false;
+	uint64_t done;
+
+	if (op->rep == REP_NONE)
+		return (step(c, op, s, 1, &stop) != 0 ? OP_NEXT : OP_FAULT);
+	while ((RCX(s) & op->amask) != 0) {
+		uint64_t count = min_u64(RCX(s) & op->amask, SPAN_MAX);
+		int64_t room = c->left - op->idx;
+
+		count = min_u64(count, room > 1 ? (uint64_t)room : 1);
+		done = step(c, op, s, count, &stop);
+		if (done == 0)
+			return (OP_FAULT);
+		count_down(op, s, done);
+		if (stop || (RCX(s) & op->amask) == 0) {
+			c->left -= (int64_t)done - 1;
+			return (OP_NEXT);
+		}
+		c->left -= (int64_t)done;
+		if (c->attention != 0 || c->left <= op->idx)
+			return (OP_AGAIN);
+	}
+	return (OP_NEXT);
+}
+
+static uint64_t
+movs_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count, bool *stop)
+{
+	uint64_t si = RSI(s) & op->amask, di = RDI(s) & op->amask, value, n = 1;
+	struct span from, to;
+
+	(void)stop;
+	from = span_at(c, op, op->seg, si, count, false);
+	to = span_at(c, op, SEG_ES, di, count, true);
+	if (from.count > 1 && to.count > 1) {
+		n = min_u64(from.count, to.count);
+		if (to.host > from.host && to.host < from.host + n * op->size) {
+			/* Overlapping upward: each element is read after the ones before it. */
+			for (uint64_t i = 0; i < n * op->size; i += op->size)
+				memmove(to.host + i, from.host + i, op->size);
+		} else
+			memmove(to.host, from.host, n * op->size);
+		span_written(c, &to, n * op->size);
+	} else if (!load(c, op->seg, si, op->size, &value) ||
+	    !store(c, SEG_ES, di, op->size, value))
+		return (0);
+	advance(c, op, &RSI(s), n);
+	advance(c, op, &RDI(s), n);
+	return (n);
+}
+
+static void
+fill(uint8_t *to, uint64_t value, uint64_t n, unsigned size)
+{
+	if (size == 1)
+		memset(to, (int)(value & 0xff), n);
+	else
+		for (uint64_t i = 0; i < n; i++)
+			memcpy(to + i * size, &value, size);
+}
+
+static uint64_t
+stos_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count, bool *stop)
+{
+	uint64_t di = RDI(s) & op->amask, n = 1;
+	struct span to = span_at(c, op, SEG_ES, di, count, true);
+
+	(void)stop;
+	if (to.count > 1) {
+		n = to.count;
+		fill(to.host, RAX(s), n, op->size);
+		span_written(c, &to, n * op->size);
+	} else if (!store(c, SEG_ES, di, op->size, RAX(s)))
+		return (0);
+	advance(c, op, &RDI(s), n);
+	return (n);
+}
+
+static uint64_t
+lods_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count, bool *stop)
+{
+	uint64_t value;
+
+	(void)count;
+	(void)stop;
+	if (!load(c, op->seg, RSI(s) & op->amask, op->size, &value))
+		return (0);
+	gpr_write(&RAX(s), op->size, value);
+	advance(c, op, &RSI(s), 1);
+	return (1);
+}
+
+/* Does the comparison of A and B end a REPE or REPNE? */
+static bool
+ends_here(const struct op *op, uint64_t a, uint64_t b)
+{
+	return ((a == b) != (op->rep == REP_E));
+}
+
+static uint64_t
+cmps_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count, bool *stop)
+{
+	uint64_t a, b;
+
+	(void)count;
+	if (!load(c, op->seg, RSI(s) & op->amask, op->size, &a) ||
+	    !load(c, SEG_ES, RDI(s) & op->amask, op->size, &b))
+		return (0);
+	flags_sub(c, a, b, a - b, op->size);
+	*stop = ends_here(op, a, b);
+	advance(c, op, &RSI(s), 1);
+	advance(c, op, &RDI(s), 1);
+	return (1);
+}
+
+static uint64_t
+scas_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count, bool *stop)
+{
+	uint64_t di = RDI(s) & op->amask, a = RAX(s) & size_mask(op->size), b = 0, n = 0;
+	struct span at = span_at(c, op, SEG_ES, di, count, false);
+
+	if (at.count > 1) {
+		while (n < at.count && !*stop) {
+			memcpy(&b, at.host + n++ * op->size, op->size);
+			*stop = ends_here(op, a, b);
+		}
+	} else {
+		if (!load(c, SEG_ES, di, op->size, &b))
+			return (0);
+		*stop = ends_here(op, a, b);
+		n = 1;
+	}
+	flags_sub(c, a, b, a - b, op->size);
+	advance(c, op, &RDI(s), n);
+	return (n);
+}
+
+enum op_result
+do_movs(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (repeat(c, op, s, movs_step));
+}
+
+enum op_result
+do_stos(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (repeat(c, op, s, stos_step));
+}
+
+enum op_result
+do_lods(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (repeat(c, op, s, lods_step));
+}
+
+enum op_result
+do_cmps(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (repeat(c, op, s, cmps_step));
+}
+
+enum op_result
+do_scas(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (repeat(c, op, s, scas_step));
+}
+
+/* --- INS, OUTS: a port access an iteration ------------------------------------------------------------ */
+
+/* No bus to ask: the library's user does it (bhyve's INOUT exit has no strings: an error). */
+static enum op_result
+no_bus(struct cpu *c, const struct op *op, struct vcpu_state *s, bool in)
+{
+	c->inout = (struct cpu_inout){.port = (uint16_t)RDX(s), .bytes = op->size, .in = in};
+	c->exit = CPU_EXIT_INOUT;
+	return (OP_EXIT);
+}
+
+static uint64_t
+ins_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count, bool *stop)
+{
+	uint64_t di = RDI(s) & op->amask;
+
+	(void)count;
+	(void)stop;
+	/* The store is checked first: a port read cannot be taken back. */
+	if (!probe_write(c, SEG_ES, di, op->size) ||
+	    !store(c, SEG_ES, di, op->size, bus_in(c->bus, (uint16_t)RDX(s), op->size)))
+		return (0);
+	advance(c, op, &RDI(s), 1);
+	return (1);
+}
+
+static uint64_t
+outs_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count, bool *stop)
+{
+	uint64_t value;
+
+	(void)count;
+	(void)stop;
+	if (!load(c, op->seg, RSI(s) & op->amask, op->size, &value))
+		return (0);
+	bus_out(c->bus, (uint16_t)RDX(s), op->size, (uint32_t)value);
+	advance(c, op, &RSI(s), 1);
+	return (1);
+}
+
+static enum op_result
+string_io(struct cpu *c, const struct op *op, struct vcpu_state *s, bool in)
+{
+	enum op_result result;
+
+	if (!io_allowed(c, (uint16_t)RDX(s), op->size))
+		return (OP_FAULT);
+	if (c->bus == NULL)
+		return (no_bus(c, op, s, in));
+	result = in ? repeat(c, op, s, ins_step) : repeat(c, op, s, outs_step);
+	return (result == OP_NEXT ? OP_END : result);
+}
+
+enum op_result
+do_ins(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (string_io(c, op, s, true));
+}
+
+enum op_result
+do_outs(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (string_io(c, op, s, false));
+}

@@ -1,0 +1,208 @@
+/*
+ * The soft engine: VM entry through src/vmx's checks, then the built-in CPU, then its exit told in
+ * VT-x's words (SDM vol. 3C, 25.9 and 28.2).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cpu/cpu.h"
+#include "engine/engine.h"
+
+static int
+soft_create(struct vcpu *vcpu)
+{
+	const struct engine_world *w = &vcpu->world;
+	const struct cpu_config config = {
+	    .model = CPU_X86_64,
+	    .vmcall_exits = vcpu->options & ENGINE_OPT_HYPERCALL,
+	    .exit_on_hole = w->bus == NULL,
+	    .int_ack = w->int_ack,
+	    .int_ack_opaque = w->int_ack_opaque,
+	    .tsc = w->tsc,
+	    .tsc_opaque = w->tsc_opaque,
+	};
+
+	vcpu->engine = cpu_create(vcpu->state, w->mem, w->bus, &config);
+	if (vcpu->engine == NULL) {
+		errno = ENOMEM;
+		return (-1);
+	}
+	return (0);
+}
+
+static void
+soft_destroy(struct vcpu *vcpu)
+{
+	cpu_destroy(vcpu->engine);
+	vcpu->engine = NULL;
+}
+
+/* The guest cannot enter: exit 33 with the failure bit, as the SDM's chapter on VM entries says. */
+static void
+entry_failed(struct vcpu *vcpu)
+{
+	vcpu->exit = (struct engine_exit_info){
+	    .kind = ENGINE_ENTRY_FAILED,
+	    .reason = VMX_EXIT_ENTRY_GUEST_STATE | VMX_EXIT_ENTRY_FAILURE,
+	    .rip = vcpu->state->gpr.rip,
+	};
+}
+
+/* The exits that VT-x has a reason for, with the length of the instruction at RIP. */
+static void
+vmx_exit(struct vcpu *vcpu, enum engine_exit kind, uint32_t reason, bool length)
+{
+	vcpu->exit.kind = kind;
+	vcpu->exit.reason = reason;
+	if (length)
+		vcpu->exit.instruction_length = cpu_instruction_length(vcpu->engine);
+}
+
+/* Exit qualification of an I/O instruction (SDM vol. 3C, table 28-5). */
+static void
+inout_exit(struct vcpu *vcpu)
+{
+	const struct cpu_inout *io = cpu_inout(vcpu->engine);
+
+	vmx_exit(vcpu, ENGINE_INOUT, VMX_EXIT_IO, true);
+	vcpu->exit.qualification = (io->bytes - 1u) | (io->in ? 8u : 0u) |
+	    (uint64_t)io->port << 16;
+	vcpu->exit.inout = (struct engine_inout){
+	    .port = io->port, .bytes = io->bytes, .in = io->in, .value = io->value};
+}
+
+static void
+describe_exit(struct vcpu *vcpu, enum cpu_exit why)
+{
+	struct cpu *cpu = vcpu->engine;
+
+	switch (why) {
+	case CPU_EXIT_HLT:
+		vmx_exit(vcpu, ENGINE_HLT, VMX_EXIT_HLT, false);
+		vcpu->exit.instruction_length = 1;
+		break;
+	case CPU_EXIT_TRIPLE_FAULT:
+		/* The fault leaves RF set in the saved RFLAGS (SDM vol. 3C, 28.3.3). */
+		vcpu->state->gpr.rflags |= RFLAGS_RF;
+		vmx_exit(vcpu, ENGINE_TRIPLE_FAULT, VMX_EXIT_TRIPLE_FAULT, false);
+		break;
+	case CPU_EXIT_HYPERCALL:
+		vmx_exit(vcpu, ENGINE_HYPERCALL, VMX_EXIT_VMCALL, true);
+		break;
+	case CPU_EXIT_STOP:
+		vcpu->exit.kind = ENGINE_STOPPED;
+		break;
+	case CPU_EXIT_INOUT:
+		inout_exit(vcpu);
+		break;
+	case CPU_EXIT_PAGING:
+		vmx_exit(vcpu, ENGINE_PAGING, VMX_EXIT_EPT_VIOLATION, true);
+		vcpu->exit.gpa = cpu_hole_address(cpu);
+		break;
+	case CPU_EXIT_ERROR:
+		vcpu->exit.kind = ENGINE_ERROR;
+		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s", cpu_error(cpu));
+		break;
+	case CPU_EXIT_NONE:
+	case CPU_EXIT_BUDGET:
+		vcpu->exit.kind = ENGINE_CANCELED;
+		break;
+	}
+}
+
+/* The exit fields that vmmctl shows. */
+static void
+note_exit(struct vcpu *vcpu)
+{
+	struct vmx *vmx = vcpu->vmx;
+
+	if (vcpu->exit.kind == ENGINE_CANCELED || vcpu->exit.kind == ENGINE_STOPPED ||
+	    vcpu->exit.kind == ENGINE_ERROR)
+		return;
+	vmx->exit_reason = vcpu->exit.reason;
+	vmx->exit_qualification = vcpu->exit.qualification;
+	vmx->exit_instruction_length = vcpu->exit.instruction_length;
+	vmx->guest_physical_address = vcpu->exit.gpa;
+}
+
+static void
+soft_run(struct vcpu *vcpu, uint64_t budget)
+{
+	struct cpu *cpu = vcpu->engine;
+	enum cpu_exit why;
+
+	if (vcpu->entry_unchecked) {
+		vcpu->state->sregs.cr0 |= CR0_ET;
+		if (vmx_check_entry(vcpu->state, vcpu->vmx) != NULL) {
+			entry_failed(vcpu);
+			note_exit(vcpu);
+			return;
+		}
+		vcpu->vmx->entered = 1;
+		vcpu->entry_unchecked = false;
+	}
+	vcpu->exit = (struct engine_exit_info){.rip = vcpu->state->gpr.rip};
+	why = cpu_run(cpu, budget);
+	cpu_pull(cpu);
+	vcpu->exit.rip = vcpu->state->gpr.rip;
+	describe_exit(vcpu, why);
+	note_exit(vcpu);
+}
+
+static void
+soft_pull(struct vcpu *vcpu, unsigned groups)
+{
+	if (groups & VCPU_GPR)
+		cpu_pull(vcpu->engine);
+}
+
+static void
+soft_push(struct vcpu *vcpu, unsigned groups)
+{
+	cpu_push(vcpu->engine, groups);
+}
+
+static void
+soft_kick(struct vcpu *vcpu)
+{
+	cpu_kick(vcpu->engine);
+}
+
+static void
+soft_stop(struct vcpu *vcpu)
+{
+	cpu_stop(vcpu->engine);
+}
+
+static void
+soft_set_intr(struct vcpu *vcpu, bool level)
+{
+	cpu_set_intr(vcpu->engine, level);
+}
+
+static void
+soft_raise_nmi(struct vcpu *vcpu)
+{
+	cpu_raise_nmi(vcpu->engine);
+}
+
+static uint64_t
+soft_instructions(const struct vcpu *vcpu)
+{
+	return (cpu_instructions(vcpu->engine));
+}
+
+const struct engine_ops engine_soft = {
+    .name = "soft",
+    .create = soft_create,
+    .destroy = soft_destroy,
+    .run = soft_run,
+    .pull = soft_pull,
+    .push = soft_push,
+    .kick = soft_kick,
+    .stop = soft_stop,
+    .set_intr = soft_set_intr,
+    .raise_nmi = soft_raise_nmi,
+    .instructions = soft_instructions,
+};
