@@ -102,15 +102,15 @@ enum vm_event_type {
 
 /* Why vm_run() came back. Those from HYPERCALL on are additions to the interface of 2012. */
 enum vm_exitcode {
-	VM_EXITCODE_INOUT,  /* port I/O, not done: u.inout */
-	VM_EXITCODE_VMX,    /* a VM exit that the caller must know: u.vmx */
-	VM_EXITCODE_BOGUS,  /* nothing happened; run on */
-	VM_EXITCODE_RDMSR,  /* u.msr */
-	VM_EXITCODE_WRMSR,  /* u.msr */
-	VM_EXITCODE_HLT,    /* the guest waits for an interrupt */
-	VM_EXITCODE_MTRAP,  /* one instruction was done (VM_CAP_MTRAP_EXIT) */
-	VM_EXITCODE_PAUSE,  /* VM_CAP_PAUSE_EXIT */
-	VM_EXITCODE_PAGING, /* access to an address without memory: u.paging */
+	VM_EXITCODE_INOUT,     /* port I/O, not done: u.inout */
+	VM_EXITCODE_VMX,       /* a VM exit that the caller must know: u.vmx */
+	VM_EXITCODE_BOGUS,     /* nothing happened; run on */
+	VM_EXITCODE_RDMSR,     /* u.msr */
+	VM_EXITCODE_WRMSR,     /* u.msr */
+	VM_EXITCODE_HLT,       /* the guest waits for an interrupt */
+	VM_EXITCODE_MTRAP,     /* one instruction was done (VM_CAP_MTRAP_EXIT) */
+	VM_EXITCODE_PAUSE,     /* VM_CAP_PAUSE_EXIT */
+	VM_EXITCODE_PAGING,    /* access to an address without memory: u.paging */
 	VM_EXITCODE_HYPERCALL, /* VMCALL, not done: u.vmx */
 	VM_EXITCODE_DEBUG,     /* breakpoint or single step */
 	VM_EXITCODE_MAX
@@ -193,10 +193,10 @@ char *vm_map_memory(struct vmctx *ctx, vm_paddr_t gpa, size_t len);
  * 25-2; tables have none and give 0). Values are kept as they are given, legal or not: VM entry
  * judges them.
  */
-int vm_set_desc(struct vmctx *ctx, int vcpu, int reg, uint64_t base, uint32_t limit,
-    uint32_t access);
-int vm_get_desc(struct vmctx *ctx, int vcpu, int reg, uint64_t *base, uint32_t *limit,
-    uint32_t *access);
+int vm_set_desc(
+    struct vmctx *ctx, int vcpu, int reg, uint64_t base, uint32_t limit, uint32_t access);
+int vm_get_desc(
+    struct vmctx *ctx, int vcpu, int reg, uint64_t *base, uint32_t *limit, uint32_t *access);
 /*
  * All other registers (enum vm_reg_name), and the selectors of segment registers. CR0 and CR4 read
  * as the VMCS holds them, that is with CR0.NE and CR4.VMXE, which VT-x requires, set.
@@ -233,8 +233,8 @@ int vm_build_tables(struct vmctx *ctx, int ncpus, void *oemtbl, int oemtblsz);
  * an error code, before VCPU's next instruction. EAGAIN: one is waiting already.
  */
 int vm_inject_event(struct vmctx *ctx, int vcpu, enum vm_event_type type, int vector);
-int vm_inject_event2(struct vmctx *ctx, int vcpu, enum vm_event_type type, int vector,
-    int error_code);
+int vm_inject_event2(
+    struct vmctx *ctx, int vcpu, enum vm_event_type type, int vector, int error_code);
 /* An interrupt through VCPU's local APIC, which no VM of this library has yet: ENODEV. */
 int vm_lapic_irq(struct vmctx *ctx, int vcpu, int vector);
 /* A non-maskable interrupt to VCPU. */
@@ -258,10 +258,10 @@ int vm_set_capability(struct vmctx *ctx, int vcpu, enum vm_cap_type cap, int val
  */
 int vm_assign_pptdev(struct vmctx *ctx, int bus, int slot, int func);
 int vm_unassign_pptdev(struct vmctx *ctx, int bus, int slot, int func);
-int vm_map_pptdev_mmio(struct vmctx *ctx, int bus, int slot, int func, vm_paddr_t gpa, size_t len,
-    vm_paddr_t hpa);
-int vm_setup_msi(struct vmctx *ctx, int vcpu, int bus, int slot, int func, int dest, int vector,
-    int numvec);
+int vm_map_pptdev_mmio(
+    struct vmctx *ctx, int bus, int slot, int func, vm_paddr_t gpa, size_t len, vm_paddr_t hpa);
+int vm_setup_msi(
+    struct vmctx *ctx, int vcpu, int bus, int slot, int func, int dest, int vector, int numvec);
 int vm_setup_msix(struct vmctx *ctx, int vcpu, int bus, int slot, int func, int idx, uint32_t msg,
     uint32_t vector_control, uint64_t addr);
 
@@ -287,23 +287,23 @@ const char *vm_get_stat_desc(struct vmctx *ctx, int index);
  * 64-bit mode, paging on, as the FreeBSD/amd64 kernel starts: RIP, CR3, RSP as given, GDTR at
  * GDTBASE, where the caller puts the table that vm_setup_freebsd_gdt() fills (3 descriptors).
  */
-int vm_setup_freebsd_registers(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t cr3,
-    uint64_t gdtbase, uint64_t rsp);
+int vm_setup_freebsd_registers(
+    struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t cr3, uint64_t gdtbase, uint64_t rsp);
 void vm_setup_freebsd_gdt(uint64_t *gdtr);
 /*
  * 32-bit protected mode without paging, flat segments. Writes the GDT of 4 descriptors to guest
  * memory at GDTBASE, sets VM_CAP_UNRESTRICTED_GUEST; the TSS is at GDTBASE + 1000h. EFAULT: no
  * memory there.
  */
-int vm_setup_freebsd_registers_i386(struct vmctx *ctx, int vcpu, uint32_t eip, uint32_t gdtbase,
-    uint32_t esp);
+int vm_setup_freebsd_registers_i386(
+    struct vmctx *ctx, int vcpu, uint32_t eip, uint32_t gdtbase, uint32_t esp);
 /*
  * Real mode, all segments at 0 with 64 KB limits, as a pseudo BIOS starts. CR3 is taken for the
  * likeness with the call above and not used: it is 0 in real mode. The table that
  * vm_setup_bios_gdt() fills (3 descriptors) goes to GDTBASE.
  */
-int vm_setup_bios_registers(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t cr3,
-    uint64_t gdtbase, uint64_t rsp);
+int vm_setup_bios_registers(
+    struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t cr3, uint64_t gdtbase, uint64_t rsp);
 void vm_setup_bios_gdt(uint64_t *gdtr);
 /* Real mode at the entry of a ROM at F0000: F000:FFF0, CR0 = 10h, A20 on. */
 int vm_setup_boot_registers(struct vmctx *ctx, int vcpu);

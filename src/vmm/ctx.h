@@ -64,7 +64,7 @@ struct vmctx {
 	struct ctx_vcpu vcpus[VM_MAXCPU];
 	struct section sections[CTX_SECTIONS_MAX]; /* registered by the board */
 	unsigned nsections;
-	struct statefile file; /* as loaded: for sections not registered yet */
+	struct statefile file;		 /* as loaded: for sections not registered yet */
 	const struct engine_ops *engine; /* of vm_run() */
 
 	int memfd;

@@ -23,10 +23,15 @@
 #define RESET_RDX 0xf00u /* family and model of the processor, SDM vol. 3A, 9.1.2 */
 
 /* Segment registers of one kind. */
-#define SEG(sel, b, lim, acc) {.selector = (sel), .base = (b), .limit = (lim), .access = (acc)}
-#define SEGS(code, data)                                                                           \
-	{[SEG_ES] = data, [SEG_CS] = code, [SEG_SS] = data, [SEG_DS] = data, [SEG_FS] = data,     \
-	    [SEG_GS] = data}
+#define SEG(sel, b, lim, acc)                                                   \
+	{                                                                       \
+		.selector = (sel), .base = (b), .limit = (lim), .access = (acc) \
+	}
+#define SEGS(code, data)                                                            \
+	{                                                                           \
+		[SEG_ES] = data, [SEG_CS] = code, [SEG_SS] = data, [SEG_DS] = data, \
+		[SEG_FS] = data, [SEG_GS] = data                                    \
+	}
 
 enum preset_flags {
 	PRESET_GENERAL = 1, /* general registers too: all 0 but RDX */
@@ -123,8 +128,7 @@ apply(struct vcpu_state *state, const struct preset *preset, const struct preset
 }
 
 static int
-set_preset(struct vmctx *ctx, int vcpu, const struct preset *preset,
-    const struct preset_args *args)
+set_preset(struct vmctx *ctx, int vcpu, const struct preset *preset, const struct preset_args *args)
 {
 	if (vcpu < 0 || vcpu >= VM_MAXCPU) {
 		errno = EINVAL;
@@ -137,15 +141,15 @@ set_preset(struct vmctx *ctx, int vcpu, const struct preset *preset,
 }
 
 int
-vm_setup_freebsd_registers(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t cr3,
-    uint64_t gdtbase, uint64_t rsp)
+vm_setup_freebsd_registers(
+    struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t cr3, uint64_t gdtbase, uint64_t rsp)
 {
 	return (set_preset(ctx, vcpu, &freebsd_64, &(struct preset_args){rip, rsp, cr3, gdtbase}));
 }
 
 int
-vm_setup_bios_registers(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t cr3, uint64_t gdtbase,
-    uint64_t rsp)
+vm_setup_bios_registers(
+    struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t cr3, uint64_t gdtbase, uint64_t rsp)
 {
 	(void)cr3;
 	return (set_preset(ctx, vcpu, &bios, &(struct preset_args){rip, rsp, 0, gdtbase}));
@@ -202,8 +206,8 @@ setup_i386(struct vmctx *ctx, int vcpu, uint32_t eip, uint32_t gdtbase, uint32_t
 }
 
 int
-vm_setup_freebsd_registers_i386(struct vmctx *ctx, int vcpu, uint32_t eip, uint32_t gdtbase,
-    uint32_t esp)
+vm_setup_freebsd_registers_i386(
+    struct vmctx *ctx, int vcpu, uint32_t eip, uint32_t gdtbase, uint32_t esp)
 {
 	int error;
 

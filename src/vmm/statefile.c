@@ -85,11 +85,11 @@ parse_sections(struct statefile *state, const struct header *header, const uint8
 		memcpy(out->id, entry.id, sizeof(entry.id));
 		out->id[SECTION_ID_MAX] = '\0';
 		if (entry.length > size - at)
-			return (vmm_fail(err, EBADMSG, "the file is damaged: section %s is too long",
-			    out->id));
+			return (vmm_fail(
+			    err, EBADMSG, "the file is damaged: section %s is too long", out->id));
 		if (crc32_update(0, bytes + at, entry.length) != entry.crc)
-			return (vmm_fail(err, EBADMSG, "the file is damaged: wrong CRC of section %s",
-			    out->id));
+			return (vmm_fail(
+			    err, EBADMSG, "the file is damaged: wrong CRC of section %s", out->id));
 		out->version = entry.version;
 		out->size = entry.length;
 		out->data = bytes + at;
@@ -175,8 +175,8 @@ statefile_find(const struct statefile *state, const char *id)
 }
 
 int
-statefile_restore(const struct statefile *state, const struct section *section,
-    struct vmm_error *err)
+statefile_restore(
+    const struct statefile *state, const struct section *section, struct vmm_error *err)
 {
 	const struct statefile_entry *entry = statefile_find(state, section->id);
 
@@ -187,9 +187,8 @@ statefile_restore(const struct statefile *state, const struct section *section,
 		    "its section %s is of version %u, this program reads version %u", entry->id,
 		    entry->version, section->version));
 	if (entry->size != section->size)
-		return (vmm_fail(err, EBADMSG,
-		    "its section %s has %u bytes, this program reads %u", entry->id, entry->size,
-		    section->size));
+		return (vmm_fail(err, EBADMSG, "its section %s has %u bytes, this program reads %u",
+		    entry->id, entry->size, section->size));
 	memcpy(section->data, entry->data, entry->size);
 	if (section->restored != NULL && section->restored(section->owner) != 0)
 		return (vmm_fail(err, EBADMSG, "its section %s makes no sense", entry->id));

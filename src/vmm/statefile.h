@@ -66,12 +66,12 @@ const struct statefile_entry *statefile_find(const struct statefile *state, cons
  * Copy the section of that id and version into SECTION's data and call its restored(). 1 when done,
  * 0 when the file has no such section, -1 with ERR when it does not fit.
  */
-int statefile_restore(const struct statefile *state, const struct section *section,
-    struct vmm_error *err);
+int statefile_restore(
+    const struct statefile *state, const struct section *section, struct vmm_error *err);
 
 /* The bytes of a file with COUNT sections, malloc'ed, *SIZE of them; NULL when out of memory. */
-uint8_t *statefile_build(const struct section *sections, unsigned count, uint32_t flags,
-    size_t *size);
+uint8_t *statefile_build(
+    const struct section *sections, unsigned count, uint32_t flags, size_t *size);
 /* Write them to NAME in DIRFD, by a temporary file and rename. 0, or -1 with errno. */
 int statefile_write(int dirfd, const char *name, const void *bytes, size_t size);
 

@@ -80,8 +80,9 @@ store_root(char *path, size_t size, struct vmm_error *err)
 		snprintf(path, size, "/dev/shm/hyve86-%u", (unsigned)geteuid());
 		return (make_private_dir(path, err));
 	}
-	return (vmm_fail(err, ENOENT, "no place for VMs: neither /run, $XDG_RUNTIME_DIR nor /dev/shm "
-				      "is on tmpfs (set HYVE86_DIR)"));
+	return (vmm_fail(err, ENOENT,
+	    "no place for VMs: neither /run, $XDG_RUNTIME_DIR nor /dev/shm "
+	    "is on tmpfs (set HYVE86_DIR)"));
 }
 
 int
@@ -206,8 +207,8 @@ store_open(const char *name, struct store_vm *vm, struct vmm_error *err)
 	vm->dirfd = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	close(root);
 	if (vm->dirfd < 0)
-		return (vmm_fail(err, errno, errno == ENOENT ? "%s: no such VM" : "%s: not a VM",
-		    name));
+		return (vmm_fail(
+		    err, errno, errno == ENOENT ? "%s: no such VM" : "%s: not a VM", name));
 	vm->lockfd = openat(vm->dirfd, STORE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (vm->lockfd < 0) {
 		vmm_fail(err, errno, "%s: cannot open its lock: %s", name, strerror(errno));
@@ -253,8 +254,8 @@ busy(struct store_vm *vm, struct vmm_error *err)
 	pid_t runner = noted_runner(vm);
 
 	if (runner_alive(vm))
-		return (vmm_fail(err, EBUSY, "%s: it is running (process %ld)", vm->name,
-		    (long)runner));
+		return (vmm_fail(
+		    err, EBUSY, "%s: it is running (process %ld)", vm->name, (long)runner));
 	return (vmm_fail(err, EBUSY, "%s: another command works on it", vm->name));
 }
 
@@ -315,8 +316,8 @@ store_remove(struct store_vm *vm, struct vmm_error *err)
 		error = errno;
 	close(root);
 	if (error != 0)
-		return (vmm_fail(err, error, "%s: cannot destroy it: %s", vm->name,
-		    strerror(error)));
+		return (
+		    vmm_fail(err, error, "%s: cannot destroy it: %s", vm->name, strerror(error)));
 	return (0);
 }
 

@@ -15,8 +15,11 @@ static const struct {
 	uint32_t offset;
 	uint32_t size;
 } vcpu_sections[] = {
-#define PART(name, version, field)                                                                 \
-	{name, version, offsetof(struct ctx_vcpu, field), sizeof(((struct ctx_vcpu *)NULL)->field)}
+#define PART(name, version, field)                               \
+	{                                                        \
+		name, version, offsetof(struct ctx_vcpu, field), \
+		    sizeof(((struct ctx_vcpu *)NULL)->field)     \
+	}
     PART("gpr", 1, state.gpr),
     PART("sregs", 1, state.sregs),
     PART("events", 1, state.events),
@@ -35,8 +38,7 @@ config_valid(const struct ctx_config *config)
 {
 	return (config->low_size % X86_PAGE_SIZE == 0 && config->high_size % X86_PAGE_SIZE == 0 &&
 	    config->low_size <= VMM_LOW_MAX && config->high_size <= VMM_MEMORY_MAX &&
-	    config->ncpus >= 1 && config->ncpus <= VM_MAXCPU &&
-	    config->firmware <= VMM_FW_DIRECT);
+	    config->ncpus >= 1 && config->ncpus <= VM_MAXCPU && config->firmware <= VMM_FW_DIRECT);
 }
 
 static bool
@@ -90,10 +92,18 @@ ctx_init_vm(struct vmctx *ctx)
 static unsigned
 vm_sections(struct vmctx *ctx, struct section *out)
 {
-	out[0] = (struct section){.id = "vm", .version = 1, .size = sizeof(ctx->config),
-	    .data = &ctx->config, .restored = config_restored, .owner = &ctx->config};
-	out[1] = (struct section){.id = "drives", .version = 1, .size = sizeof(ctx->drives),
-	    .data = &ctx->drives, .restored = drives_restored, .owner = &ctx->drives};
+	out[0] = (struct section){.id = "vm",
+	    .version = 1,
+	    .size = sizeof(ctx->config),
+	    .data = &ctx->config,
+	    .restored = config_restored,
+	    .owner = &ctx->config};
+	out[1] = (struct section){.id = "drives",
+	    .version = 1,
+	    .size = sizeof(ctx->drives),
+	    .data = &ctx->drives,
+	    .restored = drives_restored,
+	    .owner = &ctx->drives};
 	return (2);
 }
 
@@ -142,7 +152,8 @@ ctx_build(struct vmctx *ctx, uint32_t flags, size_t *size)
 
 		if (has_section(sections, n, entry->id))
 			continue;
-		sections[n] = (struct section){.version = entry->version, .size = entry->size,
+		sections[n] = (struct section){.version = entry->version,
+		    .size = entry->size,
 		    .data = (void *)(uintptr_t)entry->data};
 		memcpy(sections[n++].id, entry->id, SECTION_ID_MAX);
 	}
@@ -182,14 +193,14 @@ load(struct vmctx *ctx, struct vmm_error *err)
 	    st.st_mtim.tv_nsec == ctx->seen.st_mtim.tv_nsec)
 		return (0);
 	if (statefile_read(&file, ctx->store.dirfd, STORE_STATE, &why) != 0)
-		return (vmm_fail(err, why.error, "%s: its state cannot be read: %s", ctx->store.name,
-		    why.text));
+		return (vmm_fail(
+		    err, why.error, "%s: its state cannot be read: %s", ctx->store.name, why.text));
 	statefile_free(&ctx->file);
 	ctx->file = file;
 	ctx->loaded = false;
 	if (restore_sections(ctx, &file, &why) != 0)
-		return (vmm_fail(err, why.error, "%s: its state cannot be read: %s", ctx->store.name,
-		    why.text));
+		return (vmm_fail(
+		    err, why.error, "%s: its state cannot be read: %s", ctx->store.name, why.text));
 	if (fstatat(ctx->store.dirfd, STORE_STATE, &ctx->seen, 0) == 0)
 		ctx->loaded = true;
 	ctx->killed = (file.flags & STATEFILE_RUNNING) != 0;
@@ -208,8 +219,8 @@ ctx_peek(struct vmctx *ctx, struct vmm_error *err)
 static int
 save(struct vmctx *ctx, bool running, struct vmm_error *err)
 {
-	uint32_t flags = (running ? STATEFILE_RUNNING : 0u) |
-	    (ctx->is_volatile ? STATEFILE_VOLATILE : 0u);
+	uint32_t flags =
+	    (running ? STATEFILE_RUNNING : 0u) | (ctx->is_volatile ? STATEFILE_VOLATILE : 0u);
 	size_t size;
 	uint8_t *bytes = ctx_build(ctx, flags, &size);
 	int error = 0;
@@ -229,7 +240,7 @@ save(struct vmctx *ctx, bool running, struct vmm_error *err)
 int
 vmm_begin(struct vmctx *ctx, enum vmm_access access, struct vmm_error *err)
 {
-	enum store_lock lock = access == VMM_WRITE ? STORE_EXCLUSIVE : STORE_SHARED;
+	enum store_lock lock = access == VMM_READ ? STORE_SHARED : STORE_EXCLUSIVE;
 
 	if (ctx->depth == 0) {
 		if (store_lock(&ctx->store, lock, err) != 0)
@@ -244,8 +255,8 @@ vmm_begin(struct vmctx *ctx, enum vmm_access access, struct vmm_error *err)
 		if (ctx->depth == 0)
 			store_lock(&ctx->store, STORE_UNLOCKED, NULL);
 		return (vmm_fail(err, EOWNERDEAD,
-		    "%s: its runner was killed, memory and registers disagree: it can be read and "
-		    "destroyed, or loaded again",
+		    "%s: it cannot be run or changed: its runner was killed, so memory and "
+		    "registers disagree (it can be read, destroyed or loaded again)",
 		    ctx->store.name));
 	}
 	ctx->depth++;
@@ -261,6 +272,9 @@ vmm_end(struct vmctx *ctx, bool changed, struct vmm_error *err)
 		ctx->changed = true;
 	if (--ctx->depth > 0)
 		return (0);
+	if (ctx->running)
+		store_set_runner(&ctx->store, false);
+	ctx->running = false;
 	if (ctx->changed)
 		error = save(ctx, false, err);
 	store_lock(&ctx->store, STORE_UNLOCKED, NULL);
@@ -288,10 +302,6 @@ vmm_run_begin(struct vmctx *ctx, struct vmm_error *err)
 int
 vmm_run_end(struct vmctx *ctx, struct vmm_error *err)
 {
-	if (ctx->depth == 1) {
-		ctx->running = false;
-		store_set_runner(&ctx->store, false);
-	}
 	return (vmm_end(ctx, true, err));
 }
 
@@ -305,8 +315,8 @@ vmm_add_section(struct vmctx *ctx, const struct section *section, struct vmm_err
 		return (vmm_fail(err, ENOSPC, "too many sections in the state file"));
 	result = statefile_restore(&ctx->file, section, &why);
 	if (result < 0)
-		return (vmm_fail(err, why.error, "%s: its state cannot be read: %s", ctx->store.name,
-		    why.text));
+		return (vmm_fail(
+		    err, why.error, "%s: its state cannot be read: %s", ctx->store.name, why.text));
 	ctx->sections[ctx->nsections++] = *section;
 	return (result);
 }

@@ -35,8 +35,8 @@ ctx_open_memory(struct vmctx *ctx, struct vmm_error *err)
 	if (ctx->memfd >= 0)
 		return (0);
 	if (ctx->is_volatile)
-		return (vmm_fail(err, ENODEV, "%s: its memory is seen by its runner alone",
-		    ctx->store.name));
+		return (vmm_fail(
+		    err, ENODEV, "%s: its memory is seen by its runner alone", ctx->store.name));
 	ctx->memfd = openat(ctx->store.dirfd, STORE_MEMORY, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (ctx->memfd < 0)
 		return (vmm_fail(err, errno, "%s: cannot open its memory: %s", ctx->store.name,
@@ -74,16 +74,17 @@ check_sizes(struct vmctx *ctx, uint64_t low_size, uint64_t high_size, struct vmm
 	uint64_t free_bytes;
 
 	if (low_size % X86_PAGE_SIZE != 0 || high_size % X86_PAGE_SIZE != 0)
-		return (vmm_fail(err, EINVAL, "%s: memory comes in pages of 4096 bytes",
-		    ctx->store.name));
+		return (vmm_fail(
+		    err, EINVAL, "%s: memory comes in pages of 4096 bytes", ctx->store.name));
 	if (low_size > VMM_LOW_MAX)
 		return (vmm_fail(err, EINVAL,
 		    "%s: %llu MB of low memory asked, at most %llu MB fit below the PCI hole",
 		    ctx->store.name, (unsigned long long)(low_size / MB),
 		    (unsigned long long)(VMM_LOW_MAX / MB)));
 	if (high_size > VMM_MEMORY_MAX - low_size)
-		return (vmm_fail(err, EINVAL, "%s: %llu MB of memory asked, at most %llu MB are possible",
-		    ctx->store.name, (unsigned long long)((low_size + high_size) / MB),
+		return (vmm_fail(err, EINVAL,
+		    "%s: %llu MB of memory asked, at most %llu MB are possible", ctx->store.name,
+		    (unsigned long long)((low_size + high_size) / MB),
 		    (unsigned long long)(VMM_MEMORY_MAX / MB)));
 	free_bytes = ctx->is_volatile ? UINT64_MAX : store_free(&ctx->store);
 	if (low_size + high_size > free_bytes)

@@ -105,8 +105,9 @@ inject(struct vmctx *ctx, int vcpu, enum vm_event_type type, int vector, bool ha
 	events->inject_vector = (uint8_t)vector;
 	events->inject_has_error = has_error;
 	events->inject_error = (uint32_t)error_code;
-	cpu->vmx.entry_interruption_info = type == VM_EVENT_NONE ? 0 :
-		INFO_VALID | (has_error ? INFO_ERROR_CODE : 0u) |
+	cpu->vmx.entry_interruption_info = type == VM_EVENT_NONE
+	    ? 0
+	    : INFO_VALID | (has_error ? INFO_ERROR_CODE : 0u) |
 		(uint32_t)event_types[type] << INFO_TYPE_SHIFT | (uint32_t)vector;
 	return (vmm_end(ctx, true, NULL));
 }
@@ -148,7 +149,8 @@ vm_set_pinning(struct vmctx *ctx, int vcpu, int hostcpu)
 
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0 || check_numbers(vcpu, 0, 1) != 0)
 		return (-1);
-	if (hostcpu < -1 || hostcpu >= CPU_SETSIZE || (hostcpu >= 0 && !CPU_ISSET((size_t)hostcpu, &cpus))) {
+	if (hostcpu < -1 || hostcpu >= CPU_SETSIZE ||
+	    (hostcpu >= 0 && !CPU_ISSET((size_t)hostcpu, &cpus))) {
 		errno = EINVAL;
 		return (-1);
 	}
@@ -317,16 +319,16 @@ vm_unassign_pptdev(struct vmctx *ctx, int bus, int slot, int func)
 }
 
 int
-vm_map_pptdev_mmio(struct vmctx *ctx, int bus, int slot, int func, vm_paddr_t gpa, size_t len,
-    vm_paddr_t hpa)
+vm_map_pptdev_mmio(
+    struct vmctx *ctx, int bus, int slot, int func, vm_paddr_t gpa, size_t len, vm_paddr_t hpa)
 {
 	(void)ctx, (void)bus, (void)slot, (void)func, (void)gpa, (void)len, (void)hpa;
 	return (no_device());
 }
 
 int
-vm_setup_msi(struct vmctx *ctx, int vcpu, int bus, int slot, int func, int dest, int vector,
-    int numvec)
+vm_setup_msi(
+    struct vmctx *ctx, int vcpu, int bus, int slot, int func, int dest, int vector, int numvec)
 {
 	(void)ctx, (void)vcpu, (void)bus, (void)slot, (void)func, (void)dest, (void)vector;
 	(void)numvec;

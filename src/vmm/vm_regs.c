@@ -12,8 +12,14 @@ struct reg_place {
 };
 
 #define AT(field) offsetof(struct vcpu_state, field)
-#define GPR(name) {REG_64, AT(gpr.reg[GPR_##name])}
-#define SEGMENT(name) {REG_SELECTOR, AT(sregs.seg[SEG_##name])}
+#define GPR(name)                               \
+	{                                       \
+		REG_64, AT(gpr.reg[GPR_##name]) \
+	}
+#define SEGMENT(name)                                   \
+	{                                               \
+		REG_SELECTOR, AT(sregs.seg[SEG_##name]) \
+	}
 
 static const struct reg_place places[VM_REG_LAST] = {
     [VM_REG_GUEST_RAX] = GPR(RAX),
@@ -148,8 +154,7 @@ vm_set_desc(struct vmctx *ctx, int vcpu, int reg, uint64_t base, uint32_t limit,
 }
 
 int
-vm_get_desc(struct vmctx *ctx, int vcpu, int reg, uint64_t *base, uint32_t *limit,
-    uint32_t *access)
+vm_get_desc(struct vmctx *ctx, int vcpu, int reg, uint64_t *base, uint32_t *limit, uint32_t *access)
 {
 	const struct reg_place *place = place_of(vcpu, reg, REG_SELECTOR, REG_TABLE);
 	const struct x86_segment *seg;

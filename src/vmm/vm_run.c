@@ -26,8 +26,6 @@ static const struct {
     [ENGINE_ERROR] = {VM_EXITCODE_MAX, VMM_STAT_EXITS},
 };
 
-#define EXITS (sizeof(exits) / sizeof(exits[0]))
-
 void
 vmm_set_engine(struct vmctx *ctx, const struct engine_ops *engine)
 {
@@ -46,17 +44,18 @@ now_ns(void)
 
 /* The engine's vCPU, made at the first run, up to date with all that was changed since. */
 static int
-prepare(struct vmctx *ctx, struct ctx_vcpu *cpu)
+prepare(struct vmctx *ctx, struct ctx_vcpu *cpu, struct vmm_error *err)
 {
 	struct engine_world world = {0};
 
-	world.mem = vmm_memory(ctx, NULL);
+	world.mem = vmm_memory(ctx, err);
 	if (world.mem == NULL)
 		return (-1);
 	if (!cpu->has_engine) {
 		if (vcpu_create(&cpu->engine, ctx->engine, &cpu->state, &cpu->vmx, &world,
 			ENGINE_OPT_HYPERCALL) != 0)
-			return (-1);
+			return (vmm_fail(
+			    err, errno, "%s: no CPU engine: %s", ctx->store.name, strerror(errno)));
 		cpu->has_engine = true;
 	}
 	/* The caller may have written through the addresses that it was given. */
@@ -125,19 +124,23 @@ fill_exit(struct vm_exit *out, const struct ctx_vcpu *cpu)
 	}
 }
 
-static int
-run_locked(struct vmctx *ctx, struct ctx_vcpu *cpu, uint64_t rip, struct vm_exit *vmexit)
+int
+vmm_run(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t budget, struct vm_exit *vmexit,
+    struct vmm_error *err)
 {
+	struct ctx_vcpu *cpu = ctx_vcpu(ctx, vcpu);
 	uint64_t start, before;
 	cpu_set_t old;
 
+	if (cpu == NULL)
+		return (vmm_fail(err, EINVAL, "no vCPU %d", vcpu));
 	cpu->state.gpr.rip = rip;
-	if (prepare(ctx, cpu) != 0)
+	if (prepare(ctx, cpu, err) != 0)
 		return (-1);
 	pin(&cpu->host, &old);
 	before = vcpu_instructions(&cpu->engine);
 	start = now_ns();
-	vcpu_run(&cpu->engine, UINT64_MAX);
+	vcpu_run(&cpu->engine, budget);
 	count_run(cpu, now_ns() - start, vcpu_instructions(&cpu->engine) - before);
 	if (cpu->host.pinned >= 0)
 		sched_setaffinity(0, sizeof(old), &old);
@@ -146,10 +149,9 @@ run_locked(struct vmctx *ctx, struct ctx_vcpu *cpu, uint64_t rip, struct vm_exit
 	    cpu->engine.exit.instruction_length);
 	if (cpu->state.events.inject_type == EVENT_NONE)
 		cpu->vmx.entry_interruption_info &= ~INFO_VALID; /* delivered: 27.8.3 */
-	if ((size_t)cpu->engine.exit.kind >= EXITS || cpu->engine.exit.kind == ENGINE_ERROR) {
-		errno = EIO;
-		return (-1);
-	}
+	if (cpu->engine.exit.kind == ENGINE_ERROR)
+		return (vmm_fail(err, EIO, "%s: the CPU engine failed: %s", ctx->store.name,
+		    cpu->engine.exit.text));
 	fill_exit(vmexit, cpu);
 	return (0);
 }
@@ -157,7 +159,6 @@ run_locked(struct vmctx *ctx, struct ctx_vcpu *cpu, uint64_t rip, struct vm_exit
 int
 vm_run(struct vmctx *ctx, int vcpu, uint64_t rip, struct vm_exit *vmexit)
 {
-	struct ctx_vcpu *cpu;
 	int error, saved;
 
 	if (vcpu < 0 || vcpu >= VM_MAXCPU) {
@@ -166,8 +167,7 @@ vm_run(struct vmctx *ctx, int vcpu, uint64_t rip, struct vm_exit *vmexit)
 	}
 	if (vmm_run_begin(ctx, NULL) != 0)
 		return (-1);
-	cpu = ctx_vcpu(ctx, vcpu);
-	error = run_locked(ctx, cpu, rip, vmexit);
+	error = vmm_run(ctx, vcpu, rip, UINT64_MAX, vmexit, NULL);
 	saved = errno;
 	if (vmm_run_end(ctx, NULL) != 0)
 		return (-1);

@@ -20,20 +20,24 @@
 #include "vmx/view.h"
 #include "vmx/vmx.h"
 
-#define VMM_LOW_MAX (3ull << 30)    /* the PCI hole starts here */
+#define VMM_LOW_MAX (3ull << 30)     /* the PCI hole starts here */
 #define VMM_MEMORY_MAX (64ull << 30) /* both segments together */
-#define VMM_KEEP_MAX (64ull << 20)  /* memory that vmm_keep() keeps */
+#define VMM_KEEP_MAX (64ull << 20)   /* memory that vmm_keep() keeps */
 #define VMM_DRIVES_MAX 8
 
 /* What a VM was loaded with, hence what it needs to run. */
 enum vmm_firmware {
-	VMM_FW_NONE, /* nothing yet */
-	VMM_FW_RAW,  /* a program at 0 that expects no board: the seed's pseudobios.bin */
-	VMM_FW_ROM,  /* a pseudo BIOS ROM at F0000: needs the board */
+	VMM_FW_NONE,  /* nothing yet */
+	VMM_FW_RAW,   /* a program at 0 that expects no board: the seed's pseudobios.bin */
+	VMM_FW_ROM,   /* a pseudo BIOS ROM at F0000: needs the board */
 	VMM_FW_DIRECT /* a kernel or flat program, loaded by bhyveload */
 };
 
-enum vmm_access { VMM_READ, VMM_WRITE };
+enum vmm_access {
+	VMM_READ,
+	VMM_WRITE,
+	VMM_LOAD /* as VMM_WRITE, and of a killed VM too: vmm_reset() must follow */
+};
 
 /* Counters of a vCPU. The first VMM_STATS_2012 are those of the 2012 --get-all. */
 enum vmm_stat {
@@ -81,8 +85,8 @@ int vmm_destroy(const char *name, struct vmm_error *err);
  * A VM that goes with this process: its memory is anonymous, and it runs from now on (vmm_run_begin
  * has been called). It ends with vmm_discard().
  */
-struct vmctx *vmm_create_volatile(const char *name, uint64_t low_size, uint64_t high_size,
-    struct vmm_error *err);
+struct vmctx *vmm_create_volatile(
+    const char *name, uint64_t low_size, uint64_t high_size, struct vmm_error *err);
 /* Remove the volatile VM and free CTX. */
 void vmm_discard(struct vmctx *ctx);
 /*
@@ -123,6 +127,12 @@ int vmm_add_section(struct vmctx *ctx, const struct section *section, struct vmm
 int vmm_reset(struct vmctx *ctx, struct vmm_error *err);
 
 struct engine_ops;
+/*
+ * As vm_run(), for at most BUDGET instructions (VM_EXITCODE_BOGUS when they are used up), between
+ * vmm_run_begin() and vmm_run_end(): nothing is written to disk.
+ */
+int vmm_run(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t budget, struct vm_exit *vmexit,
+    struct vmm_error *err);
 /* What vm_run() runs this handle's vCPUs on; engine_soft unless set. */
 void vmm_set_engine(struct vmctx *ctx, const struct engine_ops *engine);
 
@@ -136,8 +146,7 @@ struct vmx_view vmm_view(struct vmctx *ctx, int vcpu);
 /* Number of vCPUs that were ever touched, at least 1. */
 int vmm_ncpus(const struct vmctx *ctx);
 /* Give the VM its memory, in bytes. Sizes that it has already change nothing, others fail. */
-int vmm_set_memory(struct vmctx *ctx, uint64_t low_size, uint64_t high_size,
-    struct vmm_error *err);
+int vmm_set_memory(struct vmctx *ctx, uint64_t low_size, uint64_t high_size, struct vmm_error *err);
 void vmm_memory_sizes(const struct vmctx *ctx, uint64_t *low_size, uint64_t *high_size);
 /* Guest memory, mapped. */
 struct memory *vmm_memory(struct vmctx *ctx, struct vmm_error *err);

@@ -36,18 +36,17 @@ create_and_run(struct vmctx **out, const char *name, uint64_t low_size, uint64_t
 	ctx->is_volatile = true;
 	ctx->memfd = memfd_create(name, MFD_CLOEXEC);
 	if (ctx->memfd < 0)
-		return (vmm_fail(err, errno, "%s: no space for guest memory: %s", name,
-		    strerror(errno)));
-	if (vmm_set_memory(ctx, low_size, high_size, err) != 0 ||
-	    vmm_memory(ctx, err) == NULL || vmm_run_begin(ctx, err) != 0)
+		return (vmm_fail(
+		    err, errno, "%s: no space for guest memory: %s", name, strerror(errno)));
+	if (vmm_set_memory(ctx, low_size, high_size, err) != 0 || vmm_memory(ctx, err) == NULL ||
+	    vmm_run_begin(ctx, err) != 0)
 		return (-1);
 	ctx->depth = 1;
 	return (0);
 }
 
 struct vmctx *
-vmm_create_volatile(const char *name, uint64_t low_size, uint64_t high_size,
-    struct vmm_error *err)
+vmm_create_volatile(const char *name, uint64_t low_size, uint64_t high_size, struct vmm_error *err)
 {
 	struct vmctx *ctx = NULL;
 	int saved;
@@ -98,8 +97,8 @@ copy_sparse(int from, int to, off_t size)
 
 /* Replace the stopped VM NAME by BYTES and CTX's memory. */
 static int
-keep_as(struct vmctx *ctx, const char *name, const uint8_t *bytes, size_t size,
-    struct vmm_error *err)
+keep_as(
+    struct vmctx *ctx, const char *name, const uint8_t *bytes, size_t size, struct vmm_error *err)
 {
 	uint64_t top = ctx->config.low_size < VMM_KEEP_MAX ? ctx->config.low_size : VMM_KEEP_MAX;
 	struct vmctx *copy;
@@ -115,8 +114,8 @@ keep_as(struct vmctx *ctx, const char *name, const uint8_t *bytes, size_t size,
 	if (ctx_open_memory(copy, err) != 0)
 		error = -1;
 	else if (copy_sparse(ctx->memfd, copy->memfd, (off_t)top) != 0)
-		error = vmm_fail(err, errno, "%s: its memory cannot be kept: %s", name,
-		    strerror(errno));
+		error = vmm_fail(
+		    err, errno, "%s: its memory cannot be kept: %s", name, strerror(errno));
 	ctx_free(copy);
 	return (error);
 }

@@ -233,8 +233,7 @@ access_reserved(const struct vcpu_state *state, const struct vmx *vmx)
 {
 	(void)vmx;
 	for (int i = 0; i < SEG_COUNT; i++)
-		if (usable(&state->sregs.seg[i]) &&
-		    (state->sregs.seg[i].access & AR_RESERVED) != 0)
+		if (usable(&state->sregs.seg[i]) && (state->sregs.seg[i].access & AR_RESERVED) != 0)
 			return (false);
 	return ((state->sregs.tr.access & AR_RESERVED) == 0 &&
 	    (!usable(&state->sregs.ldtr) || (state->sregs.ldtr.access & AR_RESERVED) == 0));
@@ -287,8 +286,7 @@ static bool
 rflags_reserved(const struct vcpu_state *state, const struct vmx *vmx)
 {
 	(void)vmx;
-	return ((state->gpr.rflags & RFLAGS_RESERVED) == 0 &&
-	    (state->gpr.rflags & RFLAGS_1) != 0);
+	return ((state->gpr.rflags & RFLAGS_RESERVED) == 0 && (state->gpr.rflags & RFLAGS_1) != 0);
 }
 
 static bool
@@ -309,37 +307,45 @@ rflags_if(const struct vcpu_state *state, const struct vmx *vmx)
 }
 
 static const struct vmx_rule rules[] = {
-    {"cr0.pe", "CR0.PE must be 1 without unrestricted guest", "27.3.1.1", cr0_pe},
-    {"cr0.pg", "CR0.PG must be 1 without unrestricted guest", "27.3.1.1", cr0_pg},
-    {"cr0.reserved", "bits 63:32 of CR0 must be 0", "27.3.1.1", cr0_reserved},
-    {"cr0.pg-pe", "CR0.PE must be 1 if CR0.PG is 1", "27.3.1.1", cr0_pg_pe},
+    {"cr0.pe", "CR0.PE must be 1 without unrestricted guest", "27.3.1.1", cr0_pe,
+	"CR0.PE=0 needs unrestricted guest"},
+    {"cr0.pg", "CR0.PG must be 1 without unrestricted guest", "27.3.1.1", cr0_pg,
+	"CR0.PG=0 needs unrestricted guest"},
+    {"cr0.reserved", "bits 63:32 of CR0 must be 0", "27.3.1.1", cr0_reserved, NULL},
+    {"cr0.pg-pe", "CR0.PE must be 1 if CR0.PG is 1", "27.3.1.1", cr0_pg_pe, NULL},
     {"cr4.reserved", "CR4 must not set a bit that the processor does not support", "27.3.1.1",
-	cr4_reserved},
-    {"efer.lma-paging", "CR0.PG and CR4.PAE must be 1 in IA-32e mode", "27.3.1.1", lma_pg_pae},
-    {"cr4.pcide", "CR4.PCIDE must be 0 outside IA-32e mode", "27.3.1.1", cr4_pcide},
-    {"efer.reserved", "reserved bits of IA32_EFER must be 0", "27.3.1.1", efer_reserved},
-    {"efer.lma-lme", "IA32_EFER.LMA must equal LME if CR0.PG is 1", "27.3.1.1", efer_lme},
-    {"tr.ti", "TR must not select from the LDT", "27.3.1.2", tr_ti},
-    {"base.high", "bits 63:32 of the bases of CS, SS, DS and ES must be 0", "27.3.1.2", base_high},
-    {"cs.type", "CS must be present accessed code", "27.3.1.2", cs_type},
-    {"ss.type", "SS, if usable, must be present accessed read/write data", "27.3.1.2", ss_type},
+	cr4_reserved, NULL},
+    {"efer.lma-paging", "CR0.PG and CR4.PAE must be 1 in IA-32e mode", "27.3.1.1", lma_pg_pae,
+	NULL},
+    {"cr4.pcide", "CR4.PCIDE must be 0 outside IA-32e mode", "27.3.1.1", cr4_pcide, NULL},
+    {"efer.reserved", "reserved bits of IA32_EFER must be 0", "27.3.1.1", efer_reserved, NULL},
+    {"efer.lma-lme", "IA32_EFER.LMA must equal LME if CR0.PG is 1", "27.3.1.1", efer_lme, NULL},
+    {"tr.ti", "TR must not select from the LDT", "27.3.1.2", tr_ti, NULL},
+    {"base.high", "bits 63:32 of the bases of CS, SS, DS and ES must be 0", "27.3.1.2", base_high,
+	NULL},
+    {"cs.type", "CS must be present accessed code", "27.3.1.2", cs_type, NULL},
+    {"ss.type", "SS, if usable, must be present accessed read/write data", "27.3.1.2", ss_type,
+	NULL},
     {"data.type", "DS, ES, FS and GS, if usable, must be present, accessed and readable",
-	"27.3.1.2", data_type},
-    {"cs.l-db", "CS.L and CS.D must not both be 1 in IA-32e mode", "27.3.1.2", cs_l_db},
-    {"access.reserved", "reserved bits of access rights must be 0", "27.3.1.2", access_reserved},
+	"27.3.1.2", data_type, NULL},
+    {"cs.l-db", "CS.L and CS.D must not both be 1 in IA-32e mode", "27.3.1.2", cs_l_db, NULL},
+    {"access.reserved", "reserved bits of access rights must be 0", "27.3.1.2", access_reserved,
+	NULL},
     {"limit.granularity", "segment limits must be expressible with their G bit", "27.3.1.2",
-	granularity},
-    {"tr.usable", "TR must be usable", "27.3.1.2", tr_usable},
-    {"tr.type", "TR must be a present busy TSS", "27.3.1.2", tr_type},
-    {"ldtr.type", "LDTR, if usable, must be a present LDT from the GDT", "27.3.1.2", ldtr_type},
-    {"tables.limit", "the limits of GDTR and IDTR must not exceed FFFFh", "27.3.1.3",
-	table_limits},
-    {"rip.high", "bits 63:32 of RIP must be 0 outside 64-bit code", "27.3.1.4", rip_high},
+	granularity, NULL},
+    {"tr.usable", "TR must be usable", "27.3.1.2", tr_usable, NULL},
+    {"tr.type", "TR must be a present busy TSS", "27.3.1.2", tr_type, NULL},
+    {"ldtr.type", "LDTR, if usable, must be a present LDT from the GDT", "27.3.1.2", ldtr_type,
+	NULL},
+    {"tables.limit", "the limits of GDTR and IDTR must not exceed FFFFh", "27.3.1.3", table_limits,
+	NULL},
+    {"rip.high", "bits 63:32 of RIP must be 0 outside 64-bit code", "27.3.1.4", rip_high, NULL},
     {"rflags.reserved", "RFLAGS bit 1 must be 1, bits 63:22, 15, 5 and 3 must be 0", "27.3.1.4",
-	rflags_reserved},
-    {"rflags.vm", "RFLAGS.VM must be 0 in IA-32e mode and if CR0.PE is 0", "27.3.1.4", rflags_vm},
-    {"rflags.if", "RFLAGS.IF must be 1 if an external interrupt is injected", "27.3.1.4",
-	rflags_if},
+	rflags_reserved, NULL},
+    {"rflags.vm", "RFLAGS.VM must be 0 in IA-32e mode and if CR0.PE is 0", "27.3.1.4", rflags_vm,
+	NULL},
+    {"rflags.if", "RFLAGS.IF must be 1 if an external interrupt is injected", "27.3.1.4", rflags_if,
+	NULL},
 };
 
 const struct vmx_rule *
@@ -356,4 +362,10 @@ vmx_check_entry(const struct vcpu_state *state, const struct vmx *vmx)
 		if (!rules[i].holds(state, vmx))
 			return (&rules[i]);
 	return (NULL);
+}
+
+const char *
+vmx_rule_broken(const struct vmx_rule *rule)
+{
+	return (rule->broken != NULL ? rule->broken : rule->title);
 }

@@ -88,8 +88,8 @@ struct vmx_msr_access {
 #define VMX_HOST_MEMORY 0x100000000ull
 
 /* Compute every field. */
-struct vmx_view vmx_view(const struct vcpu_state *state, const struct vmx *vmx,
-    const struct vmx_place *place);
+struct vmx_view vmx_view(
+    const struct vcpu_state *state, const struct vmx *vmx, const struct vmx_place *place);
 /* The MSRs that do not exit, *COUNT of them. */
 const struct vmx_msr_access *vmx_msr_bitmap(size_t *count);
 

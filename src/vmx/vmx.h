@@ -67,6 +67,7 @@ struct vmx_rule {
 	const char *title;   /* what must hold, in words */
 	const char *section; /* of the SDM */
 	bool (*holds)(const struct vcpu_state *state, const struct vmx *vmx);
+	const char *broken; /* what is wrong when it does not hold, if title does not say it */
 };
 
 /* The state of a vCPU that never ran: no capability, machine checks exit. */
@@ -78,6 +79,8 @@ void vmx_record_exit(struct vmx *vmx, uint32_t reason, uint64_t qualification, u
 const struct vmx_rule *vmx_entry_rules(size_t *count);
 /* The first rule that fails, NULL when VM entry would succeed. */
 const struct vmx_rule *vmx_check_entry(const struct vcpu_state *state, const struct vmx *vmx);
+/* What is wrong, in words, when RULE does not hold. */
+const char *vmx_rule_broken(const struct vmx_rule *rule);
 /* Name of a basic exit reason in words ("triple fault"); never NULL. */
 const char *vmx_exit_reason_name(uint32_t reason);
 

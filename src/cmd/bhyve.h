@@ -1,0 +1,26 @@
+/* What bhyve was asked for, and its run of a VM that has a board. */
+#ifndef CMD_BHYVE_H
+#define CMD_BHYVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/vmm.h"
+
+struct bhyve_options {
+	bool bios;
+	bool strict;
+	bool halt_exit;
+	bool pause_exit;
+	bool breakpoint;
+	int pin; /* host CPU, -1: any */
+	uint64_t low_size;
+	uint64_t high_size;
+	const char *drives[VMM_DRIVES_MAX]; /* of -s */
+	unsigned ndrives;
+};
+
+/* Run CTX, which is marked as running, on the board; the status to end with. */
+int bhyve_run_board(struct vmctx *ctx, const struct bhyve_options *opts);
+
+#endif

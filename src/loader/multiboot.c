@@ -1,0 +1,155 @@
+/*
+ * Multiboot kernels: Multiboot Specification 0.6.96, 3.1 (header), 3.2 (machine state), 3.3
+ * (information structure). Modules, drives and video modes are not offered.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "loader/loader.h"
+
+#define HEADER_MAGIC 0x1badb002u
+#define HEADER_SEARCH 8192u
+#define BOOT_MAGIC 0x2badb002u
+#define FLAG_ADDRESSES (1u << 16)
+/* Bits below 16 that must be understood: page alignment and memory information are. */
+#define FLAGS_REQUIRED 0x0000fffcu
+#define INFO_MEMORY 1u
+#define INFO_CMDLINE 4u
+#define INFO_MMAP 64u
+#define INFO_ADDRESS 0x9000u
+#define CMDLINE_ADDRESS 0x9400u
+#define CMDLINE_MAX 0x400u
+#define MMAP_ADDRESS 0x9200u
+#define MMAP_ENTRIES 3
+#define LOW_END 0xa0000u
+#define MB 0x100000ull
+
+struct header {
+	uint32_t magic, flags, checksum;
+	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr;
+};
+
+struct info {
+	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline;
+	uint32_t mods_count, mods_addr, syms[4], mmap_length, mmap_addr;
+};
+
+struct mmap_entry {
+	uint32_t size; /* of the rest */
+	uint64_t base, length;
+	uint32_t type;
+} __attribute__((packed));
+
+/* The header's offset in FILE, or -1. */
+static long
+find_header(const struct loader_file *file, struct header *header)
+{
+	size_t end = file->size < HEADER_SEARCH ? file->size : HEADER_SEARCH;
+
+	memset(header, 0, sizeof(*header));
+	for (size_t at = 0; at + 12 <= end; at += 4) {
+		size_t have = file->size - at < sizeof(*header) ? file->size - at : sizeof(*header);
+
+		memcpy(header, file->data + at, have);
+		if (header->magic == HEADER_MAGIC &&
+		    header->magic + header->flags + header->checksum == 0 &&
+		    ((header->flags & FLAG_ADDRESSES) == 0 || have == sizeof(*header)))
+			return ((long)at);
+	}
+	return (-1);
+}
+
+/* Load by the addresses in the header (3.1.3). */
+static int
+load_by_addresses(struct vmctx *ctx, const struct loader_file *file, const struct header *header,
+    size_t offset, struct loader_kernel *kernel, struct vmm_error *err)
+{
+	uint64_t before = (uint64_t)header->header_addr - header->load_addr;
+	uint64_t size;
+
+	if (header->load_addr > header->header_addr || before > offset)
+		return (
+		    vmm_fail(err, ENOEXEC, "%s: its multiboot header makes no sense", file->path));
+	size = file->size - (offset - before);
+	if (header->load_end_addr > header->load_addr &&
+	    header->load_end_addr - header->load_addr < size)
+		size = header->load_end_addr - header->load_addr;
+	kernel->entry = header->entry_addr;
+	kernel->end = header->load_addr + size;
+	if (header->bss_end_addr > kernel->end)
+		kernel->end = header->bss_end_addr;
+	return (loader_copy(ctx, file, header->load_addr, offset - before, size,
+	    kernel->end - header->load_addr, err));
+}
+
+static unsigned
+fill_mmap(struct mmap_entry *map, uint64_t low_size, uint64_t high_size)
+{
+	unsigned n = 0;
+
+	map[n++] = (struct mmap_entry){.length = low_size < LOW_END ? low_size : LOW_END};
+	if (low_size > MB)
+		map[n++] = (struct mmap_entry){.base = MB, .length = low_size - MB};
+	if (high_size > 0)
+		map[n++] = (struct mmap_entry){.base = MEMORY_HIGH_BASE, .length = high_size};
+	for (unsigned i = 0; i < n; i++) {
+		map[i].size = sizeof(map[i]) - sizeof(map[i].size);
+		map[i].type = 1;
+	}
+	return (n);
+}
+
+static int
+write_info(struct vmctx *ctx, const char *cmdline, struct vmm_error *err)
+{
+	struct memory *mem = vmm_memory(ctx, err);
+	struct mmap_entry map[MMAP_ENTRIES];
+	struct info info = {.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MMAP,
+	    .cmdline = CMDLINE_ADDRESS,
+	    .mmap_addr = MMAP_ADDRESS};
+	uint64_t low_size, high_size;
+
+	if (mem == NULL)
+		return (-1);
+	if (strlen(cmdline) >= CMDLINE_MAX)
+		return (vmm_fail(err, E2BIG, "the kernel's command line is too long"));
+	vmm_memory_sizes(ctx, &low_size, &high_size);
+	info.mem_lower = (uint32_t)((low_size < LOW_END ? low_size : LOW_END) >> 10);
+	info.mem_upper = low_size > MB ? (uint32_t)((low_size - MB) >> 10) : 0;
+	info.mmap_length = (uint32_t)(fill_mmap(map, low_size, high_size) * sizeof(map[0]));
+	if (!memory_load(mem, INFO_ADDRESS, &info, sizeof(info)) ||
+	    !memory_load(mem, MMAP_ADDRESS, map, info.mmap_length) ||
+	    !memory_load(mem, CMDLINE_ADDRESS, cmdline, strlen(cmdline) + 1))
+		return (vmm_fail(err, ENOMEM, "%s: too little memory", vmm_name(ctx)));
+	return (0);
+}
+
+int
+loader_multiboot(struct vmctx *ctx, const struct loader_file *file, const char *cmdline,
+    struct loader_kernel *kernel, struct vmm_error *err)
+{
+	struct vcpu_state *state = vmm_vcpu_state(ctx, 0);
+	struct header header;
+	long offset = find_header(file, &header);
+	int error;
+
+	if (offset < 0)
+		return (1);
+	if (header.flags & FLAGS_REQUIRED)
+		return (vmm_fail(err, ENOEXEC,
+		    "%s: it asks for multiboot features %#x that are not offered", file->path,
+		    header.flags & FLAGS_REQUIRED));
+	if (header.flags & FLAG_ADDRESSES)
+		error = load_by_addresses(ctx, file, &header, (size_t)offset, kernel, err);
+	else
+		error = loader_elf(ctx, file, kernel, err);
+	if (error > 0)
+		return (
+		    vmm_fail(err, ENOEXEC, "%s: a multiboot kernel, but no ELF file", file->path));
+	if (error < 0 || write_info(ctx, cmdline != NULL ? cmdline : "", err) != 0)
+		return (-1);
+	kernel->kind = LOADER_MULTIBOOT;
+	state->gpr.reg[GPR_RAX] = BOOT_MAGIC;
+	state->gpr.reg[GPR_RBX] = INFO_ADDRESS;
+	return (0);
+}
