@@ -72,6 +72,25 @@ inout_exit(struct vcpu *vcpu)
 	    .port = io->port, .bytes = io->bytes, .in = io->in, .value = io->value};
 }
 
+/*
+ * Length of the instruction in memory at CS:RIP, whatever CS.limit says: what the field holds after
+ * a triple fault on the processor that src/vmx models (the manual leaves it undefined there).
+ */
+static uint32_t
+length_beyond_limit(struct vcpu *vcpu)
+{
+	struct x86_segment *cs = &vcpu->state->sregs.seg[SEG_CS];
+	const struct x86_segment saved = *cs;
+	uint32_t length;
+
+	cs->limit = UINT32_MAX;
+	cpu_push(vcpu->engine, VCPU_SREGS);
+	length = cpu_instruction_length(vcpu->engine);
+	*cs = saved;
+	cpu_push(vcpu->engine, VCPU_SREGS);
+	return (length);
+}
+
 static void
 describe_exit(struct vcpu *vcpu, enum cpu_exit why)
 {
@@ -86,6 +105,7 @@ describe_exit(struct vcpu *vcpu, enum cpu_exit why)
 		/* The fault leaves RF set in the saved RFLAGS (SDM vol. 3C, 28.3.3). */
 		vcpu->state->gpr.rflags |= RFLAGS_RF;
 		vmx_exit(vcpu, ENGINE_TRIPLE_FAULT, VMX_EXIT_TRIPLE_FAULT, false);
+		vcpu->exit.instruction_length = length_beyond_limit(vcpu);
 		break;
 	case CPU_EXIT_HYPERCALL:
 		vmx_exit(vcpu, ENGINE_HYPERCALL, VMX_EXIT_VMCALL, true);

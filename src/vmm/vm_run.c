@@ -64,6 +64,7 @@ prepare(struct vmctx *ctx, struct ctx_vcpu *cpu, struct vmm_error *err)
 		memory_touched(world.mem, MEMORY_HIGH_BASE, ctx->config.high_size);
 	}
 	vcpu_push(&cpu->engine, VCPU_ALL);
+	cpu->engine.entry_unchecked = true;
 	return (0);
 }
 
@@ -145,8 +146,6 @@ vmm_run(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t budget, struct vm_ex
 	if (cpu->host.pinned >= 0)
 		sched_setaffinity(0, sizeof(old), &old);
 	vcpu_pull(&cpu->engine, VCPU_ALL);
-	vmx_record_exit(&cpu->vmx, cpu->engine.exit.reason, cpu->engine.exit.qualification,
-	    cpu->engine.exit.instruction_length);
 	if (cpu->state.events.inject_type == EVENT_NONE)
 		cpu->vmx.entry_interruption_info &= ~INFO_VALID; /* delivered: 27.8.3 */
 	if (cpu->engine.exit.kind == ENGINE_ERROR)

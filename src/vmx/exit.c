@@ -84,12 +84,3 @@ vmx_init(struct vmx *vmx)
 	memset(vmx, 0, sizeof(*vmx));
 	vmx->exception_bitmap = 1u << VEC_MC;
 }
-
-void
-vmx_record_exit(struct vmx *vmx, uint32_t reason, uint64_t qualification, uint32_t length)
-{
-	vmx->entered = 1;
-	vmx->exit_reason = reason;
-	vmx->exit_qualification = qualification;
-	vmx->exit_instruction_length = length;
-}

@@ -72,8 +72,6 @@ struct vmx_rule {
 
 /* The state of a vCPU that never ran: no capability, machine checks exit. */
 void vmx_init(struct vmx *vmx);
-/* Remember how the guest came out: what vmmctl shows as the last exit. */
-void vmx_record_exit(struct vmx *vmx, uint32_t reason, uint64_t qualification, uint32_t length);
 
 /* All rules, in the manual's order; *COUNT of them. */
 const struct vmx_rule *vmx_entry_rules(size_t *count);
