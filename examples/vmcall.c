@@ -1,35 +1,48 @@
 /*
- * A program outside the tree that uses libvmmapi: it makes a VM of 1 MB, puts one VMCALL at its
- * address 0, runs it in real mode and says how it stopped.
+ * Make a VM, put one instruction into its memory, run it in real mode, and see what it did: all
+ * with libvmmapi, from outside the project's tree.
  *
  *	cc -o vmcall vmcall.c $(pkg-config --cflags --libs libvmmapi)
- *	./vmcall vm0
+ *	./vmcall NAME
  */
 #include <stdio.h>
 #include <string.h>
-
 #include <vmmapi.h>
 
-static const unsigned char vmcall[] = {0x0f, 0x01, 0xc1};
+#define MEMORY_SIZE (1 << 20)
+#define GDT_ADDRESS 0x5000
 
 static int
 run(struct vmctx *ctx)
 {
-	struct vm_exit exit;
+	static const unsigned char code[] = {0x0f, 0x01, 0xc1}; /* VMCALL */
+	uint64_t gdt[3];
+	struct vm_exit vmexit;
 	char *memory;
 
-	if (vm_setup_memory(ctx, 0, 1024 * 1024, &memory) != 0)
-		return (-1);
-	memcpy(memory, vmcall, sizeof(vmcall));
-	if (vm_set_capability(ctx, 0, VM_CAP_UNRESTRICTED_GUEST, 1) != 0 ||
-	    vm_setup_bios_registers(ctx, 0, 0, 0, 0x5000, 0) != 0 || vm_run(ctx, 0, 0, &exit) != 0)
-		return (-1);
-	if (exit.exitcode != VM_EXITCODE_HYPERCALL) {
-		fprintf(stderr, "unexpected exit code %d\n", (int)exit.exitcode);
+	if (vm_setup_memory(ctx, 0, MEMORY_SIZE, &memory) != 0) {
+		perror("vm_setup_memory");
 		return (1);
 	}
-	printf(
-	    "VMCALL at rip %#llx, %d bytes long\n", (unsigned long long)exit.rip, exit.inst_length);
+	memcpy(memory, code, sizeof(code));
+	vm_setup_bios_gdt(gdt);
+	memcpy(memory + GDT_ADDRESS, gdt, sizeof(gdt));
+	if (vm_setup_bios_registers(ctx, 0, 0, 0, GDT_ADDRESS, 0) != 0 ||
+	    vm_set_capability(ctx, 0, VM_CAP_UNRESTRICTED_GUEST, 1) != 0) {
+		perror("registers");
+		return (1);
+	}
+	if (vm_run(ctx, 0, 0, &vmexit) != 0) {
+		perror("vm_run");
+		return (1);
+	}
+	if (vmexit.exitcode != VM_EXITCODE_HYPERCALL) {
+		fprintf(stderr, "exit code %d, VMX exit reason %u\n", (int)vmexit.exitcode,
+		    (unsigned)vmexit.u.vmx.exit_reason);
+		return (1);
+	}
+	printf("VMCALL at rip %#llx, %d bytes long\n", (unsigned long long)vmexit.rip,
+	    vmexit.inst_length);
 	return (0);
 }
 
@@ -40,7 +53,7 @@ main(int argc, char **argv)
 	int status;
 
 	if (argc != 2) {
-		fprintf(stderr, "usage: %s VM\n", argv[0]);
+		fprintf(stderr, "usage: %s NAME\n", argv[0]);
 		return (1);
 	}
 	if (vm_create(argv[1]) != 0 || (ctx = vm_open(argv[1])) == NULL) {
@@ -48,8 +61,6 @@ main(int argc, char **argv)
 		return (1);
 	}
 	status = run(ctx);
-	if (status < 0)
-		perror(argv[1]);
 	vm_destroy(ctx);
-	return (status != 0);
+	return (status);
 }
