@@ -40,7 +40,8 @@
 #define RAM_SIZE (16u << 20)
 #define RAM_MAX 4096
 #define REAL_FLAGS 0x0fff /* the top four cannot be set in real mode */
-#define BUDGET 1000000	  /* REP counts each time round */
+#define BUDGET 200
+#define BUDGET_REP 70000 /* REP counts each time round */
 
 /* Registers in the order of a REGS chunk. */
 enum { AX, BX, CX, DX, CS, SS, DS, ES, SP, BP, SI, DI, IP, FLAGS, REG_COUNT };
@@ -362,7 +363,7 @@ run_test(const char *form, uint16_t flags, bool show)
 	enum cpu_exit end;
 
 	load_state(&test.before);
-	end = cpu_run(machine.cpu, BUDGET);
+	end = cpu_run(machine.cpu, strstr(test.name, "rep") != NULL ? BUDGET_REP : BUDGET);
 	if (end != CPU_EXIT_HLT)
 		snprintf(text, sizeof(text), " ended with %d (%s), not with its HLT", (int)end,
 		    end == CPU_EXIT_ERROR ? cpu_error(machine.cpu) : "see enum cpu_exit");
