@@ -370,7 +370,8 @@ mc146818_put(struct mc146818 *chip, unsigned reg, uint8_t value)
 {
 	uint64_t now = clock_now(chip->clock);
 
-	reg &= MC146818_CMOS - 1;
+	if (reg >= MC146818_CMOS)
+		return;
 	if (reg > RTC_D && reg != RTC_CENTURY) {
 		chip->s.cmos[reg] = value;
 		return;
@@ -396,7 +397,8 @@ mc146818_get(struct mc146818 *chip, unsigned reg)
 	uint64_t now = clock_now(chip->clock);
 	uint8_t value;
 
-	reg &= MC146818_CMOS - 1;
+	if (reg >= MC146818_CMOS)
+		return (0xff);
 	if (is_time(reg))
 		show_time(chip, now);
 	value = chip->s.cmos[reg];

@@ -62,7 +62,7 @@ void mc146818_init(struct mc146818 *chip, struct clock *clock, struct line irq);
 /* The RESET pin: interrupts off; time and CMOS stay. */
 void mc146818_reset(struct mc146818 *chip);
 bool mc146818_nmi_masked(const struct mc146818 *chip);
-/* What index and data port do, without touching the index. */
+/* What index and data port do, without touching the index; REG is 0..127. */
 uint8_t mc146818_get(struct mc146818 *chip, unsigned reg);
 void mc146818_put(struct mc146818 *chip, unsigned reg, uint8_t value);
 /* Its section is to be restored after the clock. */

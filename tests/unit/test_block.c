@@ -79,6 +79,17 @@ assert_refused(const char *path, int error, const char *text)
 	assert_string_equal(err.text, text);
 }
 
+/* Root may open anything: be somebody else meanwhile. */
+static void
+be_nobody(bool on)
+{
+	if (getuid() != 0)
+		return;
+	if (on)
+		assert_int_equal(chmod(folder, 0755), 0);
+	assert_int_equal(seteuid(on ? 65534 : 0), 0);
+}
+
 static void
 refusals(void **state)
 {
@@ -98,8 +109,9 @@ refusals(void **state)
 	assert_refused(image, 0, "is a qcow2 image; only raw images can be used");
 	make_image(1024);
 	chmod(image, 0);
-	if (geteuid() != 0)
-		assert_refused(image, EACCES, "permission denied");
+	be_nobody(true);
+	assert_refused(image, EACCES, "permission denied");
+	be_nobody(false);
 }
 
 static void
@@ -222,12 +234,13 @@ read_only(void **state)
 	assert_int_equal(block_read(block, 3, 1, buf), 0);
 	assert_int_equal(buf[0], 3);
 	block_close(block);
-	if (geteuid() == 0)
-		return; /* root may write anything */
-	chmod(image, 0400);
+	chmod(image, 0444);
+	be_nobody(true);
 	block = open_image(0);
+	be_nobody(false);
 	assert_true(block_readonly(block));
 	assert_int_equal(block_write(block, 0, 1, buf), EROFS);
+	assert_int_equal(block_flush(block), 0);
 	block_close(block);
 }
 
@@ -392,6 +405,14 @@ geometry_from_table(void **state)
 	    0x80, 32, 33, 0, 0x83, 254, 0xff, 0xff, 0, 8, 0, 0, 0, 0, 0, 2};
 	/* Nothing fits: CHS fields of zeros. */
 	static const uint8_t nonsense[16] = {0x80, 0, 0, 0, 6, 0, 0, 0, 63, 0, 0, 0, 0, 8, 0, 0};
+	/* Starts where 255 heads of 63 would have it, but ends elsewhere. */
+	static const uint8_t broken[16] = {0x80, 32, 33, 0, 0x83, 65, 2, 0, 0, 8, 0, 0, 0, 8, 0, 0};
+	/* Not a table: 01 is no status. */
+	static const uint8_t code[16] = {
+	    0x01, 1, 1, 0, 6, 7, 17, 19, 17, 0, 0, 0, 0x8f, 0x0a, 0, 0};
+	/* Two that do not agree. */
+	static const uint8_t two[32] = {0x80, 1, 1, 0, 6, 7, 17, 9, 17, 0, 0, 0, 0x3f, 5, 0, 0, 0,
+	    0, 1, 10, 6, 15, 17, 19, 0x50, 5, 0, 0, 0x50, 5, 0, 0};
 	/* A protective entry says nothing. */
 	static const uint8_t protective[16] = {
 	    0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
@@ -400,8 +421,13 @@ geometry_from_table(void **state)
 	assert_geometry(geometry_of(20 * 8 * 17, cylinder_end, 1), 20, 8, 17);
 	assert_geometry(geometry_of(255 * 63 * 3, aligned, 1), 3, 255, 63);
 	assert_geometry(geometry_of(64ull << 20, clamped, 1), 1024, 255, 63);
+	/* The image may be smaller than what LBA-assist gives 255 heads. */
+	assert_geometry(geometry_of(4ull << 20, clamped, 1), 261, 255, 63);
 	assert_geometry(geometry_of(20 * 1008, nonsense, 1), 20, 16, 63);
 	assert_geometry(geometry_of(20 * 1008, protective, 1), 20, 16, 63);
+	assert_geometry(geometry_of(20 * 1008, broken, 1), 20, 16, 63);
+	assert_geometry(geometry_of(20 * 1008, code, 1), 20, 16, 63);
+	assert_geometry(geometry_of(20 * 1008, two, 2), 20, 16, 63);
 }
 
 static int
@@ -444,7 +470,7 @@ gpt_inside(void **state)
 {
 	static const uint8_t protective[16] = {
 	    0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff};
-	static const uint64_t last_usable = 100;
+	static const uint64_t last_usable = 100, far = 1ull << 32;
 	struct block_error err;
 	struct block *block;
 
@@ -461,6 +487,31 @@ gpt_inside(void **state)
 	assert_string_equal(err.text,
 	    "its GPT reaches to sector 100, but the image ends at sector 99: it was cut short");
 	block_close(block);
+	put_bytes(512 + 48, &far, 8);
+	block = open_image(BLOCK_RO);
+	assert_int_equal(block_check_partitions(block, &err), -1);
+	block_close(block);
+}
+
+static void
+no_signature(void **state)
+{
+	static const uint8_t huge[16] = {
+	    0x80, 1, 1, 0, 6, 7, 17, 19, 17, 0, 0, 0, 0xff, 0xff, 0xff, 0};
+	static const uint8_t halves[2][2] = {{0x55, 0xab}, {0x54, 0xaa}};
+	struct block_error err;
+	struct block *block;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		make_image(64 * BLOCK_SECTOR);
+		put_bytes(0x1be, huge, 16);
+		put_bytes(510, halves[i], 2);
+		block = open_image(BLOCK_RO);
+		assert_int_equal(block_check_partitions(block, &err), 0);
+		assert_int_equal(block_disk_geometry(block).heads, 16);
+		block_close(block);
+	}
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
@@ -485,6 +536,7 @@ main(void)
 	    CASE(geometry_from_table),
 	    CASE(partitions_inside),
 	    CASE(gpt_inside),
+	    CASE(no_signature),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

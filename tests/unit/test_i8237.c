@@ -180,6 +180,10 @@ wraps_inside_its_page(void **state)
 	assert_memory_equal(mem.base + 0x1fffe, "ab", 2);
 	assert_memory_equal(mem.base + 0x10000, "cd", 2);
 	assert_int_equal(memory_get16(&mem, 0x20000), 0);
+	/* The data may end before the count does. */
+	program(3, 0x11, 0xfffe, 7);
+	assert_int_equal(i8237_run(&dma, 3, "ABCD", 4, NULL), 4);
+	assert_memory_equal(mem.base + 0x10000, "CD\0\0", 4);
 }
 
 static void

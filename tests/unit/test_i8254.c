@@ -171,6 +171,27 @@ mode2_new_count_waits(void **state)
 	assert_int_equal(status_of(0) & 0x40, 0x40); /* null count: not taken over yet */
 	assert_string_equal(wave(0, 1002, 8), "HHLHLHLH");
 	assert_int_equal(status_of(0) & 0x40, 0);
+	i8254_write(&pit, 0, 7);
+	i8254_write(&pit, 0, 0);
+	to_tick(1012);
+	assert_int_equal(latched(0), 6); /* the new one, since 1011 */
+	/* The same of a counter that no timer watches. */
+	setup(state);
+	i8254_set_gate(&pit, 2, true);
+	program(2, 2, 4);
+	to_tick(1002);
+	i8254_write(&pit, 2, 6);
+	i8254_write(&pit, 2, 0);
+	to_tick(1004);
+	assert_int_equal(status_of(2) & 0x40, 0x40);
+	to_tick(1005);
+	assert_int_equal(status_of(2) & 0x40, 0);
+	assert_int_equal(latched(2), 6);
+	i8254_write(&pit, 2, 4);
+	i8254_write(&pit, 2, 0);
+	to_tick(1012);
+	i8254_write(&pit, 2, 8); /* after the change: half a count changes nothing */
+	assert_string_equal(wave(2, 1012, 4), "HHLH");
 }
 
 static void
@@ -184,8 +205,19 @@ mode2_gate(void **state)
 	i8254_set_gate(&pit, 2, false);
 	assert_true(i8254_out(&pit, 2)); /* at once */
 	assert_string_equal(wave(2, 1003, 5), "HHHHH");
-	i8254_set_gate(&pit, 2, true); /* starts anew */
-	assert_string_equal(wave(2, 1007, 6), "HHHLHH");
+	i8254_write(&pit, 2, 4);
+	i8254_write(&pit, 2, 0);
+	i8254_set_gate(&pit, 2, true); /* starts anew, with what was written last */
+	assert_string_equal(wave(2, 1007, 6), "HHHHLH");
+	/* A count that waited for the period's end waits no longer. */
+	i8254_write(&pit, 2, 3);
+	i8254_write(&pit, 2, 0);
+	i8254_set_gate(&pit, 2, false);
+	to_tick(1020);
+	assert_int_equal(status_of(2) & 0x40, 0);
+	to_tick(1027);
+	i8254_set_gate(&pit, 2, true);
+	assert_string_equal(wave(2, 1027, 6), "HHHLHH");
 }
 
 static void
@@ -230,6 +262,34 @@ mode3_new_count_at_half(void **state)
 	i8254_write(&pit, 0, 0);
 	/* The high half ends as it was, then two low, two high... */
 	assert_string_equal(wave(0, 1001, 10), "HHHHLLHHLL");
+	/* In the high half of a later period. */
+	setup(state);
+	program(0, 3, 8);
+	to_tick(1001 + 16);
+	i8254_write(&pit, 0, 4);
+	i8254_write(&pit, 0, 0);
+	assert_string_equal(wave(0, 1017, 10), "HHHHLLHHLL");
+	/* The edges follow. */
+	setup(state);
+	program(0, 3, 800);
+	to_tick(1001 + 1600);
+	i8254_write(&pit, 0, 400 & 0xff);
+	i8254_write(&pit, 0, 400 >> 8);
+	irq0.rises = 0;
+	to_tick(1001 + 1600 + 400 + 199);
+	assert_int_equal(irq0.rises, 0);
+	to_tick(1001 + 1600 + 400 + 200);
+	assert_int_equal(irq0.rises, 1);
+	to_tick(1001 + 1600 + 400 + 599);
+	assert_int_equal(irq0.rises, 1);
+	to_tick(1001 + 1600 + 400 + 600);
+	assert_int_equal(irq0.rises, 2);
+	setup(state);
+	program(0, 3, 8);
+	to_tick(1002);
+	i8254_write(&pit, 0, 4);
+	i8254_write(&pit, 0, 0);
+	to_tick(1010);
 	/* And in the low half. */
 	i8254_write(&pit, 0, 6);
 	i8254_write(&pit, 0, 0);
@@ -245,12 +305,19 @@ mode4_software_strobe(void **state)
 	assert_string_equal(wave(0, 1000, 8), "HHHHLHHH");
 	to_tick(100000);
 	assert_int_equal(irq0.rises, 2); /* the control word's, the strobe's end */
+	program(0, 4, 3);
+	irq0.rises = 0;
+	to_tick(100004);
+	assert_int_equal(irq0.rises, 0);
+	to_tick(100005);
+	assert_int_equal(irq0.rises, 1);
+	to_tick(200000);
 	/* A new count while counting starts over. */
 	program(0, 4, 3);
-	to_tick(100002);
+	to_tick(200002);
 	i8254_write(&pit, 0, 3);
 	i8254_write(&pit, 0, 0);
-	assert_string_equal(wave(0, 100002, 6), "HHHHLH");
+	assert_string_equal(wave(0, 200002, 6), "HHHHLH");
 }
 
 static void
@@ -314,6 +381,15 @@ bcd(void **state)
 	i8254_write(&pit, 0, 0x00);
 	to_tick(3001 + 4);
 	assert_int_equal(latched(0), 0x9999);
+	i8254_write(&pit, 3, 0x35);
+	i8254_write(&pit, 0, 0x54);
+	i8254_write(&pit, 0, 0x76);
+	to_tick(3006);
+	assert_int_equal(latched(0), 0x7654);
+	to_tick(3006 + 7653);
+	assert_int_equal(latched(0), 0x0001);
+	setup(state);
+	to_tick(3005);
 	i8254_write(&pit, 3, 0x35); /* 0 stands for 10000 */
 	i8254_write(&pit, 0, 0);
 	i8254_write(&pit, 0, 0);
@@ -503,6 +579,7 @@ state_is_kept(void **state)
 	memcpy(&saved, section.data, section.size);
 	i8254_reset(&pit);
 	assert_true(clock_next(&fake.clock) == CLOCK_NEVER);
+	assert_false(irq0.level);
 	memcpy(section.data, &saved, section.size);
 	assert_int_equal(section.restored(section.owner), 0);
 	assert_int_equal(latched(0), 500);

@@ -125,6 +125,29 @@ masks(void **state)
 }
 
 static void
+first_input_counts(void **state)
+{
+	(void)state;
+	edge(&master, 0);
+	assert_int_equal(i8259_ack(&master), 0x08);
+	edge(&master, 1);
+	assert_false(cpu.level); /* IR0 in service holds back all */
+	edge(&slave, 0);
+	assert_false(cpu.level);
+	i8259_write(&master, 0, 0x20);
+	assert_int_equal(i8259_ack(&master), 0x09);
+}
+
+static void
+mask_before_initialization(void **state)
+{
+	(void)state;
+	i8259_reset(&master);
+	i8259_write(&master, 1, 0xa5);
+	assert_int_equal(i8259_read(&master, 1), 0xa5);
+}
+
+static void
 spurious(void **state)
 {
 	(void)state;
@@ -230,7 +253,19 @@ auto_eoi_rotates(void **state)
 	edge(&master, 0);
 	edge(&master, 7);
 	assert_int_equal(i8259_ack(&master), 0x27);
-	i8259_write(&master, 0, 0x00);
+	i8259_ack(&master);
+	program(&master, 0x20, 0x04, 0x03); /* ends the rotation... */
+	edge(&master, 1);
+	assert_int_equal(i8259_ack(&master), 0x21);
+	edge(&master, 1);
+	edge(&master, 2);
+	assert_int_equal(i8259_ack(&master), 0x21);
+	i8259_ack(&master);
+	i8259_write(&master, 0, 0x80);
+	edge(&master, 7);
+	assert_int_equal(i8259_ack(&master), 0x27);
+	i8259_write(&master, 0, 0x00); /* ...as does the command */
+	edge(&master, 0);
 	assert_int_equal(i8259_ack(&master), 0x20);
 	edge(&master, 7);
 	edge(&master, 6);
@@ -376,6 +411,12 @@ short_initialization(void **state)
 	edge(&master, 0);
 	assert_int_equal(i8259_ack(&master), 0x40);
 	i8259_write(&master, 0, 0x20);
+	/* With ICW3, without ICW4. */
+	i8259_write(&slave, 0, 0x10);
+	i8259_write(&slave, 1, 0x58);
+	i8259_write(&slave, 1, 0x02);
+	i8259_write(&slave, 1, 0x80);
+	assert_int_equal(i8259_read(&slave, 1), 0x80);
 	/* Nobody hangs at IR2 of a single one. */
 	i8259_write(&master, 1, 0);
 	edge(&slave, 3);
@@ -428,15 +469,15 @@ state_is_kept(void **state)
 	assert_string_equal(i8259_section(&slave).id, "i8259.slave");
 	edge(&master, 4);
 	i8259_ack(&master);
-	edge(&master, 1);
+	edge(&master, 0);
 	memcpy(&saved, section.data, section.size);
 	i8259_reset(&master);
 	assert_false(cpu.level);
 	memcpy(section.data, &saved, section.size);
 	assert_int_equal(section.restored(section.owner), 0);
 	assert_true(cpu.level);
-	assert_int_equal(i8259_ack(&master), 0x09);
-	assert_int_equal(isr_of(&master), 0x12);
+	assert_int_equal(i8259_ack(&master), 0x08);
+	assert_int_equal(isr_of(&master), 0x11);
 }
 
 static void
@@ -465,6 +506,8 @@ main(void)
 	    CASE(vector_and_service),
 	    CASE(fully_nested),
 	    CASE(masks),
+	    CASE(mask_before_initialization),
+	    CASE(first_input_counts),
 	    CASE(spurious),
 	    CASE(cascade),
 	    CASE(cascade_two_requests),

@@ -139,6 +139,13 @@ setting_the_time(void **state)
 	assert_date(0x20, 0x24, 0x02, 0x29, 5);
 	fake_clock_run(&fake, 86400 * NS_PER_SEC);
 	assert_date(0x20, 0x24, 0x03, 0x01, 6);
+	/* A day of the week that is not the date's is kept as well. */
+	put(RTC_WEEKDAY, 2);
+	assert_date(0x20, 0x24, 0x03, 0x01, 2);
+	fake_clock_run(&fake, 86400 * NS_PER_SEC);
+	assert_date(0x20, 0x24, 0x03, 0x02, 3);
+	put(RTC_DAY, 0x01);
+	put(RTC_WEEKDAY, 6);
 	/* The host's clock may be changed; the guest's distance from it stays. */
 	fake.clock.wall_offset += 86400;
 	assert_date(0x20, 0x24, 0x03, 0x02, 7);
@@ -152,6 +159,25 @@ setting_one_register(void **state)
 	assert_time(0x23, 0x30, 0x50);
 	fake_clock_to(&fake, 10000 * MS);
 	assert_time(0x23, 0x31, 0x00);
+}
+
+static void
+setting_12_hour_time(void **state)
+{
+	(void)state;
+	put(RTC_B, 0x80);
+	put(RTC_HOURS, 0x92);
+	put(RTC_B, 0x00);
+	assert_int_equal(get(RTC_HOURS), 0x92);
+	put(RTC_B, 0x02);
+	assert_int_equal(get(RTC_HOURS), 0x12);
+	put(RTC_B, 0x80);
+	put(RTC_HOURS, 0x12);
+	put(RTC_B, 0x00);
+	put(RTC_B, 0x02);
+	assert_int_equal(get(RTC_HOURS), 0x00);
+	put(RTC_MONTH, 0x00); /* no such month: January */
+	assert_int_equal(get(RTC_MONTH), 0x01);
 }
 
 static void
@@ -460,6 +486,7 @@ main(void)
 	    CASE(agrees_with_the_calendar),
 	    CASE(setting_the_time),
 	    CASE(setting_one_register),
+	    CASE(setting_12_hour_time),
 	    CASE(odd_values_do_no_harm),
 	    CASE(divider_reset),
 	    CASE(update_in_progress),

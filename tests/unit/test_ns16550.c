@@ -117,6 +117,10 @@ static void
 transmit_interrupts(void **state)
 {
 	(void)state;
+	put(1, 0x02);
+	assert_true(irq.level); /* it is empty from the start */
+	put(1, 0x00);
+	assert_false(irq.level);
 	put(0, 'a');
 	assert_false(irq.level);
 	put(1, 0x02);
@@ -144,6 +148,7 @@ receive_without_fifo(void **state)
 	ns16550_rx(&uart, 'a');
 	assert_true(irq.level);
 	assert_int_equal(ns16550_rx_room(&uart), 0);
+	assert_int_equal(rooms, 0);
 	assert_int_equal(get(5), 0x61);
 	assert_int_equal(get(2), 0x04);
 	assert_int_equal(get(0), 'a');
@@ -170,6 +175,7 @@ receive_with_fifo(void **state)
 	for (unsigned i = 0; i < 7; i++)
 		ns16550_rx(&uart, (uint8_t)('a' + i));
 	assert_false(irq.level);
+	assert_int_equal(ns16550_rx_room(&uart), 9);
 	ns16550_rx(&uart, 'h');
 	assert_true(irq.level);
 	assert_int_equal(get(2), 0xc4);
@@ -334,8 +340,11 @@ state_is_kept(void **state)
 {
 	struct section section = ns16550_section(&uart);
 	struct ns16550_state saved;
+	struct ns16550 second;
 
 	(void)state;
+	ns16550_init(&second, 1, &fake.clock, uart.irq);
+	assert_string_equal(ns16550_section(&second).id, "ns16550.1");
 	assert_string_equal(section.id, "ns16550.0");
 	put(2, 0xc1);
 	put(1, 0x01);

@@ -74,7 +74,17 @@ indexed_registers(void **state)
 	set(0x3d4, 0x30, 0x12);
 	assert_int_equal(get(0x3d4, 0x30), 0);
 	set(0x3ce, 9, 0x12);
+	set(0x3c4, 5, 0x12);
+	set(0x3d4, VGA_CRTC_COUNT, 0x12);
 	set(0x3c4, 7, 0x12);
+	vga_reset(&vga);
+	set(0x3ce, 9, 0x12);
+	set(0x3c4, 5, 0x12);
+	set(0x3d4, VGA_CRTC_COUNT, 0x12);
+	/* ...and their neighbours are left alone. */
+	assert_memory_equal(vga.s.crtc, vga_mode3.crtc, sizeof(vga.s.crtc));
+	assert_memory_equal(vga.s.gfx, vga_mode3.gfx, sizeof(vga.s.gfx));
+	assert_memory_equal(vga.s.attr, vga_mode3.attr, sizeof(vga.s.attr));
 	assert_int_equal(get(0x3ce, 9), 0);
 	assert_int_equal(get(0x3c4, 7), 0);
 	assert_int_equal(bus_in(&bus, 0x3c3, 1), 1);
@@ -137,6 +147,19 @@ attribute_flip_flop(void **state)
 	bus_out(&bus, 0x3c0, 1, 0x3f);
 	bus_out(&bus, 0x3c0, 1, 0x05);
 	assert_int_equal(bus_in(&bus, 0x3c1, 1), 0);
+	bus_in(&bus, 0x3da, 1);
+	bus_out(&bus, 0x3c0, 1, 0x35); /* one past the last */
+	bus_out(&bus, 0x3c0, 1, 0x05);
+	assert_int_equal(vga.s.pel_mask, 0xff);
+	/* Mode control may be written while the screen is on. */
+	bus_out(&bus, 0x3c0, 1, 0x30);
+	bus_out(&bus, 0x3c0, 1, 0x08);
+	assert_int_equal(vga.s.attr[0x10], 0x08);
+	/* A mode set leaves the flip-flop at index. */
+	bus_out(&bus, 0x3c0, 1, 0x31);
+	vga_load_mode(&vga, &vga_mode3);
+	bus_out(&bus, 0x3c0, 1, 0x33);
+	assert_int_equal(bus_in(&bus, 0x3c0, 1), 0x33);
 }
 
 static void
@@ -166,6 +189,8 @@ colours(void **state)
 	assert_int_equal(vga_colour(&vga, 7), 0xaaaaaa);
 	assert_int_equal(vga_colour(&vga, 12), 0xff5555);
 	assert_int_equal(vga_colour(&vga, 15), 0xffffff);
+	for (unsigned part = 0; part < 3; part++)
+		assert_int_equal(vga.s.dac[64][part], 0);
 	vga.s.attr[20] = 0x04; /* the second set of 64 */
 	vga.s.dac[64 + 7][0] = 0x3f;
 	assert_int_equal(vga_colour(&vga, 7), 0xff0000);
