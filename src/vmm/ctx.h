@@ -2,8 +2,6 @@
 #ifndef VMM_CTX_H
 #define VMM_CTX_H
 
-#include <sys/stat.h>
-
 #include "engine/engine.h"
 #include "vmm/statefile.h"
 #include "vmm/store.h"
@@ -57,7 +55,8 @@ struct vmctx {
 	unsigned depth;	  /* of begin and end */
 	bool changed;	  /* something to write at the outermost end */
 	bool loaded;
-	struct stat seen; /* of the state file that was loaded */
+	/* The header of the state file that was loaded: its CRC covers those of all sections. */
+	uint8_t seen[STATEFILE_HEADER_SIZE];
 
 	struct ctx_config config;
 	struct ctx_drives drives;

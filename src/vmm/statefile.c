@@ -30,7 +30,7 @@ struct entry {
 	uint32_t zero;
 };
 
-_Static_assert(sizeof(struct header) == 32, "layout of the file");
+_Static_assert(sizeof(struct header) == STATEFILE_HEADER_SIZE, "layout of the file");
 _Static_assert(sizeof(struct entry) == 32, "layout of the file");
 
 /* The CRC of a header, its own field taken as 0, and TABLE. */
@@ -155,6 +155,19 @@ statefile_read(struct statefile *state, int dirfd, const char *name, struct vmm_
 	if (bytes == NULL)
 		return (-1);
 	return (statefile_parse(state, bytes, size, err));
+}
+
+int
+statefile_peek(uint8_t header[STATEFILE_HEADER_SIZE], int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return (-1);
+	n = read(fd, header, STATEFILE_HEADER_SIZE);
+	close(fd);
+	return (n == STATEFILE_HEADER_SIZE ? 0 : -1);
 }
 
 void

@@ -30,6 +30,7 @@
 #include "vmm/error.h"
 
 #define STATEFILE_VERSION 1
+#define STATEFILE_HEADER_SIZE 32
 #define STATEFILE_SECTIONS_MAX 256
 
 enum statefile_flags {
@@ -60,6 +61,8 @@ struct statefile {
 int statefile_parse(struct statefile *state, uint8_t *bytes, size_t size, struct vmm_error *err);
 /* Read the file NAME in the directory DIRFD. */
 int statefile_read(struct statefile *state, int dirfd, const char *name, struct vmm_error *err);
+/* Read the header of that file to HEADER, as it stands. 0, or -1 with errno. */
+int statefile_peek(uint8_t header[STATEFILE_HEADER_SIZE], int dirfd, const char *name);
 void statefile_free(struct statefile *state);
 const struct statefile_entry *statefile_find(const struct statefile *state, const char *id);
 /*

@@ -173,6 +173,8 @@ restore_sections(struct vmctx *ctx, const struct statefile *file, struct vmm_err
 	for (unsigned i = 0; i < n; i++)
 		if (statefile_restore(file, &sections[i], err) < 0)
 			return (-1);
+	for (unsigned i = 0; i < ctx->config.ncpus; i++)
+		ctx->vcpus[i].state.gpr.zero = 0; /* as src/cpu relies on */
 	for (unsigned i = 0; i < ctx->nsections; i++)
 		if (statefile_restore(file, &ctx->sections[i], err) < 0)
 			return (-1);
@@ -186,11 +188,10 @@ load(struct vmctx *ctx, struct vmm_error *err)
 	struct ctx_config old = ctx->config;
 	struct vmm_error why = {0};
 	struct statefile file;
-	struct stat st;
+	uint8_t header[STATEFILE_HEADER_SIZE];
 
-	if (ctx->loaded && fstatat(ctx->store.dirfd, STORE_STATE, &st, 0) == 0 &&
-	    st.st_ino == ctx->seen.st_ino && st.st_mtim.tv_sec == ctx->seen.st_mtim.tv_sec &&
-	    st.st_mtim.tv_nsec == ctx->seen.st_mtim.tv_nsec)
+	if (ctx->loaded && statefile_peek(header, ctx->store.dirfd, STORE_STATE) == 0 &&
+	    memcmp(header, ctx->seen, sizeof(header)) == 0)
 		return (0);
 	if (statefile_read(&file, ctx->store.dirfd, STORE_STATE, &why) != 0)
 		return (vmm_fail(
@@ -201,8 +202,8 @@ load(struct vmctx *ctx, struct vmm_error *err)
 	if (restore_sections(ctx, &file, &why) != 0)
 		return (vmm_fail(
 		    err, why.error, "%s: its state cannot be read: %s", ctx->store.name, why.text));
-	if (fstatat(ctx->store.dirfd, STORE_STATE, &ctx->seen, 0) == 0)
-		ctx->loaded = true;
+	memcpy(ctx->seen, file.bytes, sizeof(ctx->seen));
+	ctx->loaded = true;
 	ctx->killed = (file.flags & STATEFILE_RUNNING) != 0;
 	ctx->is_volatile = (file.flags & STATEFILE_VOLATILE) != 0;
 	if (old.low_size != ctx->config.low_size || old.high_size != ctx->config.high_size)
@@ -229,11 +230,12 @@ save(struct vmctx *ctx, bool running, struct vmm_error *err)
 		return (vmm_fail(err, ENOMEM, "%s: out of memory", ctx->store.name));
 	if (statefile_write(ctx->store.dirfd, STORE_STATE, bytes, size) != 0)
 		error = errno;
+	memcpy(ctx->seen, bytes, sizeof(ctx->seen));
+	ctx->loaded = error == 0;
 	free(bytes);
 	if (error != 0)
 		return (vmm_fail(err, error, "%s: its state cannot be written: %s", ctx->store.name,
 		    strerror(error)));
-	ctx->loaded = fstatat(ctx->store.dirfd, STORE_STATE, &ctx->seen, 0) == 0;
 	return (0);
 }
 

@@ -136,6 +136,9 @@ vmm_run(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t budget, struct vm_ex
 	if (cpu == NULL)
 		return (vmm_fail(err, EINVAL, "no vCPU %d", vcpu));
 	cpu->state.gpr.rip = rip;
+	/* Who runs on after a HLT has waited enough. */
+	if (cpu->state.events.activity == VCPU_HLT)
+		cpu->state.events.activity = VCPU_ACTIVE;
 	if (prepare(ctx, cpu, err) != 0)
 		return (-1);
 	pin(&cpu->host, &old);
