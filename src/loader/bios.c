@@ -8,12 +8,8 @@
 
 #include "loader/loader.h"
 
-#if __has_include("bios/rom.h")
-#include "bios/rom.h"
-#define HAVE_ROM 1
-#else
-#define HAVE_ROM 0
-#endif
+/* Linked in by the pseudo BIOS's room; a build without it has none. */
+extern const uint8_t bios_rom[LOADER_ROM_SIZE] __attribute__((weak));
 
 #define ROM_ADDRESS 0xf0000u
 #define ROM_END 0x100000u
@@ -23,7 +19,8 @@
 bool
 loader_builtin_bios(struct loader_file *file)
 {
-#if HAVE_ROM
+	if (bios_rom == NULL)
+		return (false);
 	file->path = "pseudobios.bin (built in)";
 	file->size = LOADER_ROM_SIZE;
 	file->data = malloc(LOADER_ROM_SIZE);
@@ -31,10 +28,6 @@ loader_builtin_bios(struct loader_file *file)
 		return (false);
 	memcpy(file->data, bios_rom, LOADER_ROM_SIZE);
 	return (true);
-#else
-	(void)file;
-	return (false);
-#endif
 }
 
 int

@@ -25,26 +25,26 @@ struct elf_segment {
 	uint64_t offset, vaddr, paddr, filesz, memsz;
 };
 
-#define TAKE_HEADER(out, bits, bytes)               \
-	do {                                        \
-		Elf##bits##_Ehdr raw;               \
-		memcpy(&raw, bytes, sizeof(raw));   \
-		(out)->entry = raw.e_entry;         \
-		(out)->phoff = raw.e_phoff;         \
+#define TAKE_HEADER(out, bits, bytes) \
+	do { \
+		Elf##bits##_Ehdr raw; \
+		memcpy(&raw, bytes, sizeof(raw)); \
+		(out)->entry = raw.e_entry; \
+		(out)->phoff = raw.e_phoff; \
 		(out)->phentsize = raw.e_phentsize; \
-		(out)->phnum = raw.e_phnum;         \
+		(out)->phnum = raw.e_phnum; \
 	} while (0)
 
-#define TAKE_SEGMENT(out, bits, bytes)            \
-	do {                                      \
-		Elf##bits##_Phdr raw;             \
+#define TAKE_SEGMENT(out, bits, bytes) \
+	do { \
+		Elf##bits##_Phdr raw; \
 		memcpy(&raw, bytes, sizeof(raw)); \
-		(out)->type = raw.p_type;         \
-		(out)->offset = raw.p_offset;     \
-		(out)->vaddr = raw.p_vaddr;       \
-		(out)->paddr = raw.p_paddr;       \
-		(out)->filesz = raw.p_filesz;     \
-		(out)->memsz = raw.p_memsz;       \
+		(out)->type = raw.p_type; \
+		(out)->offset = raw.p_offset; \
+		(out)->vaddr = raw.p_vaddr; \
+		(out)->paddr = raw.p_paddr; \
+		(out)->filesz = raw.p_filesz; \
+		(out)->memsz = raw.p_memsz; \
 	} while (0)
 
 /* 1 when it is no ELF file. */
