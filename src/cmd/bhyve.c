@@ -178,10 +178,26 @@ check_memory(struct vmctx *ctx, const struct bhyve_options *opts, struct vmm_err
 	    opts->high_size >> 20));
 }
 
+/* Whether there is something to run that this build can run. */
+static int
+check_loaded(struct vmctx *ctx, struct vmm_error *err)
+{
+	uint64_t low_size, high_size;
+
+	vmm_memory_sizes(ctx, &low_size, &high_size);
+	if (low_size + high_size == 0)
+		return (vmm_fail(
+		    err, EINVAL, "%s: it has no memory: nothing was loaded", vmm_name(ctx)));
+	if (vmm_vcpu_state(ctx, BSP)->sregs.efer & EFER_LMA)
+		return (vmm_fail(
+		    err, ENOTSUP, "%s: this build does not run 64-bit mode", vmm_name(ctx)));
+	return (0);
+}
+
 static int
 set_up(struct vmctx *ctx, const struct bhyve_options *opts, struct vmm_error *err)
 {
-	if (check_memory(ctx, opts, err) != 0)
+	if (check_memory(ctx, opts, err) != 0 || check_loaded(ctx, err) != 0)
 		return (-1);
 	if ((opts->bios && vm_set_capability(ctx, BSP, VM_CAP_UNRESTRICTED_GUEST, 1) != 0) ||
 	    (opts->halt_exit && vm_set_capability(ctx, BSP, VM_CAP_HALT_EXIT, 1) != 0) ||
@@ -356,7 +372,7 @@ run_vm(struct vmctx *ctx, const struct bhyve_options *opts)
 		vmm_end(ctx, false, NULL);
 		return (cmd_fail(COMMAND, &err));
 	}
-	status = vmm_firmware(ctx) == VMM_FW_RAW ? run_bare(ctx, opts) : bhyve_run_board(ctx, opts);
+	status = vmm_firmware(ctx) == VMM_FW_ROM ? bhyve_run_board(ctx, opts) : run_bare(ctx, opts);
 	fflush(stdout);
 	vmm_run_end(ctx, NULL);
 	if (vmm_end(ctx, true, &err) != 0)

@@ -121,7 +121,7 @@ cmd_bhyveload(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "--help") == 0)
 		return (cmd_help(SYNOPSIS, options));
 	status = parse(argc, argv, &args);
-	if (status != STATUS_OK)
+	if (status != STATUS_OK || args.kernel == NULL)
 		return (status);
 	if (args.directory != NULL && args.kernel[0] != '/')
 		snprintf(path, sizeof(path), "%s/%s", args.directory, args.kernel);
