@@ -89,3 +89,15 @@ def test_boot_by_name(host):
     runner.terminate()
     runner.wait(timeout=10)
     assert "mine" not in host.left()
+
+
+def test_flat_program_loaded_past_the_bios(host):
+    """32-bit code at 1 MB: it stores a value, and stops with interrupts off."""
+    # mov dword [200000h], 12345678h; mov eax, [200000h]; cli; hlt
+    code = bytes.fromhex("c705 00002000 78563412  a1 00002000  fa f4")
+    (host.folder / "flat.bin").write_bytes(code)
+    result = host.run("bhyveload", "-m", 16, "-k", "flat.bin", "vm0")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert get(host, "--get-rip") == "rip[0]\t\t0x0000000000100000\n"
+    assert host.run("bhyve", "-m", 16, "vm0").returncode == 2
+    assert get(host, "--get-rax") == "rax[0]\t\t0x0000000012345678\n"
