@@ -221,7 +221,11 @@ int vm_set_pinning(struct vmctx *ctx, int vcpu, int hostcpu);
  * VM_EXITCODE_VMX with exit reason 33.
  */
 int vm_run(struct vmctx *ctx, int vcpu, uint64_t rip, struct vm_exit *vmexit);
-/* Firmware tables for NCPUS processors. Not built yet: ENOSYS. */
+/*
+ * Write the MP configuration table (Intel MultiProcessor Specification 1.4) for NCPUS processors to
+ * guest memory at F0400, and the OEMTBLSZ bytes of the OEM's table, if any, behind it. EFAULT: no
+ * memory there.
+ */
 int vm_build_tables(struct vmctx *ctx, int ncpus, void *oemtbl, int oemtblsz);
 
 /*

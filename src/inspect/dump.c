@@ -30,29 +30,29 @@ struct item {
 	uint64_t source;
 };
 
-#define REG(name, reg)                                                \
-	{                                                             \
+#define REG(name, reg) \
+	{ \
 		name, ITEM_REGISTER, name, "\t\t", VM_REG_GUEST_##reg \
 	}
-#define SEL(name, reg)                                                \
-	{                                                             \
+#define SEL(name, reg) \
+	{ \
 		name, ITEM_SELECTOR, name, "\t\t", VM_REG_GUEST_##reg \
 	}
-#define DESC(name, reg)                                                         \
-	{                                                                       \
+#define DESC(name, reg) \
+	{ \
 		"desc-" name, ITEM_DESC, name " desc", "\t", VM_REG_GUEST_##reg \
 	}
-#define TABLE(name, reg)                                                   \
-	{                                                                  \
+#define TABLE(name, reg) \
+	{ \
 		"desc-" name, ITEM_TABLE, name, "\t\t", VM_REG_GUEST_##reg \
 	}
 #define FIELD(field) offsetof(struct vmx_view, field)
-#define V64(name, label, tabs, field)                        \
-	{                                                    \
+#define V64(name, label, tabs, field) \
+	{ \
 		name, ITEM_VIEW64, label, tabs, FIELD(field) \
 	}
-#define V32(name, label, tabs, field)                        \
-	{                                                    \
+#define V32(name, label, tabs, field) \
+	{ \
 		name, ITEM_VIEW32, label, tabs, FIELD(field) \
 	}
 

@@ -23,14 +23,14 @@
 #define RESET_RDX 0xf00u /* family and model of the processor, SDM vol. 3A, 9.1.2 */
 
 /* Segment registers of one kind. */
-#define SEG(sel, b, lim, acc)                                                   \
-	{                                                                       \
+#define SEG(sel, b, lim, acc) \
+	{ \
 		.selector = (sel), .base = (b), .limit = (lim), .access = (acc) \
 	}
-#define SEGS(code, data)                                                            \
-	{                                                                           \
+#define SEGS(code, data) \
+	{ \
 		[SEG_ES] = data, [SEG_CS] = code, [SEG_SS] = data, [SEG_DS] = data, \
-		[SEG_FS] = data, [SEG_GS] = data                                    \
+		[SEG_FS] = data, [SEG_GS] = data \
 	}
 
 enum preset_flags {

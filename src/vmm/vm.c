@@ -15,10 +15,10 @@ static const struct {
 	uint32_t offset;
 	uint32_t size;
 } vcpu_sections[] = {
-#define PART(name, version, field)                               \
-	{                                                        \
+#define PART(name, version, field) \
+	{ \
 		name, version, offsetof(struct ctx_vcpu, field), \
-		    sizeof(((struct ctx_vcpu *)NULL)->field)     \
+		    sizeof(((struct ctx_vcpu *)NULL)->field) \
 	}
     PART("gpr", 1, state.gpr),
     PART("sregs", 1, state.sregs),

@@ -343,11 +343,3 @@ vm_setup_msix(struct vmctx *ctx, int vcpu, int bus, int slot, int func, int idx,
 	(void)vector_control, (void)addr;
 	return (no_device());
 }
-
-int
-vm_build_tables(struct vmctx *ctx, int ncpus, void *oemtbl, int oemtblsz)
-{
-	(void)ctx, (void)ncpus, (void)oemtbl, (void)oemtblsz;
-	errno = ENOSYS;
-	return (-1);
-}

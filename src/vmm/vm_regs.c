@@ -12,12 +12,12 @@ struct reg_place {
 };
 
 #define AT(field) offsetof(struct vcpu_state, field)
-#define GPR(name)                               \
-	{                                       \
+#define GPR(name) \
+	{ \
 		REG_64, AT(gpr.reg[GPR_##name]) \
 	}
-#define SEGMENT(name)                                   \
-	{                                               \
+#define SEGMENT(name) \
+	{ \
 		REG_SELECTOR, AT(sregs.seg[SEG_##name]) \
 	}
 

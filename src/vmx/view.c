@@ -49,9 +49,9 @@ static const struct control_msr entry_ctls = {
 #define CR0_FIXED0 0x0000000080000021ull
 #define CR0_FIXED1 0x00000000ffffffffull
 #define CR4_FIXED0 0x0000000000002000ull
-#define CR4_FIXED1                                                                                 \
+#define CR4_FIXED1 \
 	((uint64_t)(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | \
-	    CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_VMXE | CR4_FSGSBASE |           \
+	    CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_VMXE | CR4_FSGSBASE | \
 	    CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP))
 /* Bits that the hypervisor keeps from the guest although VT-x would let it have them. */
 #define CR0_KEPT ((uint64_t)(CR0_NW | CR0_CD))

@@ -51,13 +51,13 @@ check(struct vmctx *ctx, const struct expected_reg *regs, size_t nregs,
 
 /* All six segments, CS as given, the others as given. */
 #define SEGMENTS(cs_selector, cs_base, cs_limit, cs_access, selector, limit, access) \
-	{VM_REG_GUEST_CS, cs_selector, cs_base, cs_limit, cs_access},                \
-	    {VM_REG_GUEST_DS, selector, 0, limit, access},                           \
-	    {VM_REG_GUEST_ES, selector, 0, limit, access},                           \
-	    {VM_REG_GUEST_FS, selector, 0, limit, access},                           \
-	    {VM_REG_GUEST_GS, selector, 0, limit, access},                           \
-	{                                                                            \
-		VM_REG_GUEST_SS, selector, 0, limit, access                          \
+	{VM_REG_GUEST_CS, cs_selector, cs_base, cs_limit, cs_access}, \
+	    {VM_REG_GUEST_DS, selector, 0, limit, access}, \
+	    {VM_REG_GUEST_ES, selector, 0, limit, access}, \
+	    {VM_REG_GUEST_FS, selector, 0, limit, access}, \
+	    {VM_REG_GUEST_GS, selector, 0, limit, access}, \
+	{ \
+		VM_REG_GUEST_SS, selector, 0, limit, access \
 	}
 
 static void

@@ -192,6 +192,49 @@ there_is_no_passthrough(void **state)
 	assert_int_equal(vm_lapic_irq(*state, 0, 32), -1);
 }
 
+static uint8_t
+sum(const uint8_t *bytes, size_t size)
+{
+	uint8_t total = 0;
+
+	for (size_t i = 0; i < size; i++)
+		total = (uint8_t)(total + bytes[i]);
+	return (total);
+}
+
+/* MP specification 1.4, 4.1 and 4.2. */
+static void
+tables_are_found_and_sum_to_zero(void **state)
+{
+	char oem[] = "OEM's";
+	const uint8_t *pointer, *table;
+	uint16_t length, entries;
+	uint32_t address;
+	char *memory;
+
+	assert_int_equal(vm_build_tables(*state, 2, NULL, 0), -1); /* no memory */
+	assert_int_equal(errno, EFAULT);
+	assert_int_equal(vm_setup_memory(*state, 0, MB, &memory), 0);
+	assert_int_equal(vm_build_tables(*state, 0, NULL, 0), -1);
+	assert_int_equal(vm_build_tables(*state, VM_MAXCPU + 1, NULL, 0), -1);
+	assert_int_equal(vm_build_tables(*state, 1, oem, 1 << 20), -1);
+	assert_int_equal(vm_build_tables(*state, 2, oem, sizeof(oem)), 0);
+	pointer = (const uint8_t *)memory + 0xf0400;
+	assert_memory_equal(pointer, "_MP_", 4);
+	assert_int_equal(sum(pointer, 16), 0);
+	memcpy(&address, pointer + 4, sizeof(address));
+	table = (const uint8_t *)memory + address;
+	assert_memory_equal(table, "PCMP", 4);
+	memcpy(&length, table + 4, sizeof(length));
+	assert_int_equal(sum(table, length), 0);
+	memcpy(&entries, table + 34, sizeof(entries));
+	/* 2 processors of 20 bytes; a bus, an I/O APIC, 15 + 2 interrupts of 8. */
+	assert_int_equal(entries, 2 + 1 + 1 + 17);
+	assert_int_equal(length, 44 + 2 * 20 + 19 * 8);
+	memcpy(&address, table + 28, sizeof(address));
+	assert_string_equal(memory + address, "OEM's");
+}
+
 static void
 stats_have_the_seeds_three_first(void **state)
 {
@@ -441,6 +484,7 @@ main(void)
 	    ON_VM(capabilities_by_name),
 	    ON_VM(events_wait_one_at_a_time),
 	    ON_VM(there_is_no_passthrough),
+	    ON_VM(tables_are_found_and_sum_to_zero),
 	    ON_VM(stats_have_the_seeds_three_first),
 	    ON_VM(a_running_vm_is_its_runners),
 	    ON_VM(a_killed_vm_can_be_read_and_loaded),
