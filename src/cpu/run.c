@@ -311,7 +311,7 @@ run_traces(struct cpu *c)
 {
 	const struct trace *t = jcache_find(c, c->s->gpr.rip);
 
-	if (t == NULL)
+	if (t == NULL || t->dead)
 		t = trace_find(c);
 	if (t == NULL) {
 		if (c->exit == CPU_EXIT_NONE)

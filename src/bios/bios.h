@@ -1,0 +1,64 @@
+/*
+ * The pseudo BIOS: each interrupt of a PC's BIOS served in host C when the guest runs into its
+ * slot in the ROM. It keeps no state but in guest memory, CMOS and the chips: struct bios is what
+ * the board tells it once.
+ *
+ * Sources: IBM PC/AT Technical Reference (BIOS listing), Phoenix EDD 3.0, ACPI 15 (E820), Ralf
+ * Brown's interrupt list for what programs expect.
+ */
+#ifndef BIOS_BIOS_H
+#define BIOS_BIOS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/vcpu_state.h"
+#include "block/block.h"
+#include "bus/bus.h"
+#include "bus/clock.h"
+#include "bus/memory.h"
+
+#define BIOS_FLOPPIES 2
+#define BIOS_DISKS 8
+#define BIOS_BOOT_MAX 3
+
+struct bios_disk {
+	struct block *block;		/* NULL: no such drive */
+	struct block_geometry geometry; /* as INT 13h presents it */
+	uint8_t drive_type;		/* floppies: CMOS type */
+};
+
+/* What observers (trace, statistics, text console) may hang on. */
+struct bios_observer {
+	/* A call is about to be served; NAME is NULL when nobody serves it. */
+	void (*call)(void *opaque, unsigned vector, const char *name,
+	    const struct vcpu_state *state);
+	/* INT 10h teletype wrote CH. */
+	void (*putc)(void *opaque, uint8_t ch);
+	void *opaque;
+};
+
+struct bios {
+	struct memory *mem;
+	struct bus *bus;
+	struct clock *clock;
+	struct bios_disk floppy[BIOS_FLOPPIES];
+	struct bios_disk disk[BIOS_DISKS];
+	uint8_t boot_order[BIOS_BOOT_MAX]; /* drive numbers 00h, 80h, ...; 0xff ends */
+	/* Wake a sleeping CPU at guest time DEADLINE (ns), without an interrupt. */
+	void (*wake_at)(void *opaque, uint64_t deadline);
+	/* Power off / reset the machine. */
+	void (*power_off)(void *opaque);
+	void *opaque;
+	struct bios_observer observer;
+	uint64_t calls[256];   /* by vector */
+	uint64_t unknown;      /* calls that nobody serves */
+};
+
+/*
+ * The guest wrote to TRAP_PORT, and RIP is behind the OUT. Serve the slot it is in; returns the
+ * groups of STATE that were changed (enum vcpu_group), 0 when it was not from a slot.
+ */
+unsigned bios_trap(struct bios *bios, struct vcpu_state *state);
+
+#endif

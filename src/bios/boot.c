@@ -1,0 +1,90 @@
+/* INT 18h and 19h: what to boot from, in order; BIOS Boot Specification 1.01, 3.2 and 6. */
+#include "bios/call.h"
+
+#define BOOT_ADDRESS 0x7c00u
+#define BOOT_SIGNATURE 0xaa55u
+/* Which place of the boot order is being tried: kept in the EBDA, since the BIOS has no memory. */
+#define EBDA_BOOT_INDEX (EBDA_SEGMENT * 16u + 0x80)
+
+static void
+say(struct bios *b, const char *text)
+{
+	for (; *text != '\0'; text++)
+		video_teletype(b, 0, (uint8_t)*text, -1);
+}
+
+static struct block *
+drive_block(struct bios *b, uint8_t drive)
+{
+	if (drive < BIOS_FLOPPIES)
+		return (b->floppy[drive].block);
+	if (drive >= 0x80 && drive < 0x80 + BIOS_DISKS)
+		return (b->disk[drive - 0x80].block);
+	return (NULL);
+}
+
+/* Load the boot sector of DRIVE; false: cannot be read, or not bootable. */
+static bool
+load_boot_sector(struct bios *b, uint8_t drive)
+{
+	struct block *block = drive_block(b, drive);
+	uint8_t sector[BLOCK_SECTOR];
+
+	if (block == NULL || block_read(block, 0, 1, sector) != 0)
+		return (false);
+	/* Floppies boot without the signature on many BIOSes, hard disks need it. */
+	if (drive >= 0x80 && (sector[510] | sector[511] << 8) != BOOT_SIGNATURE)
+		return (false);
+	return (memory_write(b->mem, BOOT_ADDRESS, sector, sizeof(sector)));
+}
+
+/* As a BIOS hands over: DL = drive, AX = AA55, segments 0, stack below the boot sector. */
+static enum bios_result
+start(struct bios_call *c, uint8_t drive)
+{
+	static const uint8_t segments[] = {SEG_ES, SEG_DS, SEG_SS};
+
+	for (unsigned i = 0; i < sizeof(segments); i++) {
+		c->s->sregs.seg[segments[i]].selector = 0;
+		c->s->sregs.seg[segments[i]].base = 0;
+	}
+	set_reg32(c, GPR_RAX, BOOT_SIGNATURE);
+	set_reg32(c, GPR_RBX, 0);
+	set_reg32(c, GPR_RCX, 0);
+	set_reg32(c, GPR_RSI, 0);
+	set_reg32(c, GPR_RDI, 0);
+	set_reg32(c, GPR_RBP, 0);
+	set_reg32(c, GPR_RDX, drive);
+	set_reg32(c, GPR_RSP, BOOT_ADDRESS);
+	c->s->gpr.rflags = RFLAGS_1 | RFLAGS_IF;
+	return (go_to(c, 0, BOOT_ADDRESS));
+}
+
+/* Try the boot order from INDEX on. */
+static enum bios_result
+boot_from(struct bios_call *c, unsigned index)
+{
+	struct bios *b = c->bios;
+
+	for (; index < BIOS_BOOT_MAX && b->boot_order[index] != 0xff; index++) {
+		memory_put8(b->mem, EBDA_BOOT_INDEX, (uint8_t)index);
+		if (load_boot_sector(b, b->boot_order[index]))
+			return (start(c, b->boot_order[index]));
+	}
+	memory_put8(b->mem, EBDA_BOOT_INDEX, BIOS_BOOT_MAX);
+	say(b, "\r\nNo bootable device.\r\n");
+	return (go_to(c, ROM_SEGMENT, ROM_IDLE));
+}
+
+enum bios_result
+int19_boot(struct bios_call *c)
+{
+	return (boot_from(c, 0));
+}
+
+/* What was booted gave up: on to the next device. */
+enum bios_result
+int18_no_boot(struct bios_call *c)
+{
+	return (boot_from(c, memory_get8(c->bios->mem, EBDA_BOOT_INDEX) + 1u));
+}

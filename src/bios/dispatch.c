@@ -1,0 +1,103 @@
+/* The dispatcher: from a trap in the ROM's slot table to the handler of the service. */
+#include <stddef.h>
+
+#include "bios/call.h"
+
+/* Interrupts by vector, and the slots behind them. */
+static const struct bios_interrupt interrupts[ROM_SLOT_COUNT] = {
+    [0x02] = {NULL, int02_nmi, NULL, "nmi"},
+    [0x05] = {NULL, int05_print_screen, NULL, "print_screen"},
+    [0x10] = {int10_services, NULL, int10_unsupported, NULL},
+    [0x11] = {NULL, int11_equipment, NULL, "equipment"},
+    [0x12] = {NULL, int12_memory_size, NULL, "memory_size"},
+    [0x13] = {int13_services, NULL, int13_unsupported, NULL},
+    [0x14] = {int14_services, NULL, int14_unsupported, NULL},
+    [0x15] = {int15_services, NULL, int15_unsupported, NULL},
+    [0x16] = {int16_services, NULL, int16_unsupported, NULL},
+    [0x17] = {int17_services, NULL, int17_unsupported, NULL},
+    [0x18] = {NULL, int18_no_boot, NULL, "no_boot"},
+    [0x19] = {NULL, int19_boot, NULL, "boot"},
+    [0x1a] = {int1a_services, NULL, int1a_unsupported, NULL},
+    [0x40] = {int13_services, NULL, int13_unsupported, NULL},
+    [SLOT_POST] = {NULL, post, NULL, "post"},
+    [SLOT_TICK] = {NULL, irq0_tick, NULL, "tick"},
+    [SLOT_KEY] = {NULL, irq1_key, NULL, "key"},
+    [SLOT_IRQ_LOW] = {NULL, irq_low, NULL, "irq_low"},
+    [SLOT_IRQ_HIGH] = {NULL, irq_high, NULL, "irq_high"},
+    [SLOT_RTC] = {NULL, irq8_rtc, NULL, "rtc"},
+    [SLOT_IRQ9] = {NULL, irq9_redirect, NULL, "irq9"},
+    [SLOT_FLOPPY_IRQ] = {NULL, irq6_floppy, NULL, "floppy_irq"},
+};
+
+/* The slot whose trap is at the linear address AT, -1 when there is none. */
+static int
+slot_at(uint64_t at)
+{
+	uint64_t offset = (at & ~3ull) - (ROM_BASE + ROM_SLOTS);
+
+	if (offset >= ROM_SLOT_COUNT * ROM_SLOT_SIZE ||
+	    offset % ROM_SLOT_SIZE != ROM_SLOT_TRAP)
+		return (-1);
+	return ((int)(offset / ROM_SLOT_SIZE));
+}
+
+static const struct bios_service *
+find_service(const struct bios_interrupt *in, uint16_t ax)
+{
+	for (const struct bios_service *sv = in->services; sv->name != NULL; sv++)
+		if (sv->function == (sv->whole ? ax : ax >> 8))
+			return (sv);
+	return (NULL);
+}
+
+/* Tell the observer; NAME is NULL when nobody serves the call. */
+static void
+observe(struct bios_call *c, const char *name)
+{
+	struct bios *b = c->bios;
+
+	if (b->observer.call != NULL)
+		b->observer.call(b->observer.opaque, c->slot, name, c->s);
+}
+
+static enum bios_result
+serve(struct bios_call *c)
+{
+	const struct bios_interrupt *in = &interrupts[c->slot];
+	const struct bios_service *sv;
+
+	if (in->services == NULL) {
+		observe(c, in->name);
+		return (in->handler != NULL ? in->handler(c) : BIOS_DONE);
+	}
+	sv = find_service(in, ax(c));
+	if (sv == NULL || sv->handler == NULL) {
+		c->bios->unknown++;
+		observe(c, NULL);
+		return (in->unsupported(c));
+	}
+	observe(c, sv->name);
+	return (sv->handler(c));
+}
+
+unsigned
+bios_trap(struct bios *bios, struct vcpu_state *s)
+{
+	const struct x86_segment *cs = &s->sregs.seg[SEG_CS], *ss = &s->sregs.seg[SEG_SS];
+	/* RIP is behind the OUT, or on it while an engine completes the access: same four bytes. */
+	int slot = slot_at(cs->base + (s->gpr.rip & 0xffff));
+	uint64_t sp_mask = ss->access & AR_DB ? UINT32_MAX : UINT16_MAX;
+	struct bios_call c = {.bios = bios, .s = s};
+
+	if (slot < 0)
+		return (0);
+	c.slot = (unsigned)slot;
+	c.flags_at = ss->base + ((s->gpr.reg[GPR_RSP] + 4) & sp_mask);
+	if (slot < 256)
+		bios->calls[slot]++;
+	if (serve(&c) == BIOS_WAIT) {
+		s->gpr.rip = (uint64_t)(ROM_SLOTS + slot * ROM_SLOT_SIZE);
+		c.dirty |= VCPU_GPR;
+	}
+	return (c.dirty | VCPU_GPR);
+}

@@ -1,0 +1,347 @@
+/* The machine's life: building it, guest time, the run loop, events from outside, resets. */
+#include "machine/machine.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#define POLL_NS 10000000ull   /* how often the host is asked, while the guest runs */
+#define BUDGET 100000u	      /* instructions between two looks at the clock */
+#define ICOUNT_NS 10u	      /* guest ns an instruction takes under --clock icount */
+#define ICOUNT_EPOCH 946684800ll /* 2000-01-01: where CMOS starts then */
+#define IDLE_NS 50000000ull   /* the longest sleep between two looks */
+#define CMOS_SHUTDOWN 0x0f
+
+uint64_t
+machine_host_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec);
+}
+
+/* --- guest time ------------------------------------------------------------------------------------- */
+
+static uint64_t
+host_clock(void *opaque)
+{
+	const struct machine *m = opaque;
+
+	return (machine_host_ns() - m->host_base);
+}
+
+/* Instructions retired, plus what HLT skipped (time.guest_ns). */
+static uint64_t
+icount_clock(void *opaque)
+{
+	const struct machine *m = opaque;
+
+	return (m->time.guest_ns + vcpu_instructions(&m->vcpu) * ICOUNT_NS);
+}
+
+static uint64_t
+tsc_now(void *opaque)
+{
+	const struct machine *m = opaque;
+
+	return (clock_now(&m->clock)); /* 1 GHz */
+}
+
+/* Guest time is kept in the state file, so that a stopped VM goes on where it was. */
+static int
+time_restored(void *owner)
+{
+	struct machine *m = owner;
+
+	m->host_base = machine_host_ns() - m->time.guest_ns;
+	m->clock.wall_offset = m->time.wall_offset;
+	return (0);
+}
+
+static int
+init_time(struct machine *m, struct vmm_error *err)
+{
+	struct section section = {.id = "clock", .version = 1, .size = sizeof(m->time),
+	    .data = &m->time, .restored = time_restored, .owner = m};
+	bool host = m->config.clock == MACHINE_CLOCK_HOST;
+
+	clock_init(&m->clock, host ? host_clock : icount_clock, m);
+	m->host_base = machine_host_ns();
+	m->clock.wall_offset = host ? (int64_t)time(NULL) : ICOUNT_EPOCH;
+	m->time.wall_offset = m->clock.wall_offset;
+	return (vmm_add_section(m->ctx, &section, err) < 0 ? -1 : 0);
+}
+
+/* --- building ----------------------------------------------------------------------------------------- */
+
+static int
+interrupt_acknowledge(void *opaque)
+{
+	struct machine *m = opaque;
+
+	return (i8259_ack(&m->pic[0]));
+}
+
+/* A BIOS call that waits is due: the CPU leaves HLT as if something had woken it. */
+static void
+wake_up(void *opaque, uint64_t deadline)
+{
+	struct machine *m = opaque;
+
+	(void)deadline;
+	if (m->state->events.activity != VCPU_HLT)
+		return;
+	m->state->events.activity = VCPU_ACTIVE;
+	vcpu_push(&m->vcpu, VCPU_EVENTS);
+}
+
+static void
+wake_at(void *opaque, uint64_t deadline)
+{
+	struct machine *m = opaque;
+
+	timer_arm(&m->clock, &m->wake, deadline);
+}
+
+static void
+power_off(void *opaque)
+{
+	struct machine *m = opaque;
+
+	m->end = MACHINE_POWER_OFF;
+	vcpu_stop(&m->vcpu);
+}
+
+static void
+init_bios(struct machine *m)
+{
+	m->bios = (struct bios){
+	    .mem = m->mem,
+	    .bus = &m->bus,
+	    .clock = &m->clock,
+	    .boot_order = {0xff, 0xff, 0xff},
+	    .wake_at = wake_at,
+	    .power_off = power_off,
+	    .opaque = m,
+	};
+	timer_init(&m->wake, wake_up, m);
+}
+
+int
+machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *config,
+    struct vmm_error *err)
+{
+	struct engine_world world;
+
+	memset(m, 0, sizeof(*m));
+	m->config = *config;
+	m->ctx = ctx;
+	m->mem = vmm_memory(ctx, err);
+	m->state = vmm_vcpu_state(ctx, 0);
+	if (m->mem == NULL || m->state == NULL)
+		return (-1);
+	world = (struct engine_world){
+	    .mem = m->mem,
+	    .bus = &m->bus,
+	    .int_ack = interrupt_acknowledge,
+	    .int_ack_opaque = m,
+	    .tsc = tsc_now,
+	    .tsc_opaque = m,
+	};
+	if (vcpu_create(&m->vcpu, config->engine, m->state, vmm_vmx(ctx, 0), &world,
+		config->engine_options) != 0)
+		return (vmm_fail(err, errno, "%s: cannot make a vCPU: %s", vmm_name(ctx),
+		    strerror(errno)));
+	if (init_time(m, err) != 0)
+		return (-1);
+	board_init(m);
+	init_bios(m);
+	return (board_add_sections(m, err));
+}
+
+void
+machine_fini(struct machine *m)
+{
+	m->time.guest_ns = clock_now(&m->clock);
+	vcpu_destroy(&m->vcpu);
+}
+
+void
+machine_add_drive(struct machine *m, uint8_t drive, struct block *block)
+{
+	const struct floppy_format *format;
+	struct bios_disk *d;
+
+	if (drive >= 0x80) {
+		d = &m->bios.disk[(drive - 0x80) % BIOS_DISKS];
+		d->geometry = block_disk_geometry(block);
+	} else {
+		d = &m->bios.floppy[drive % BIOS_FLOPPIES];
+		format = floppy_format_for(block_sectors(block));
+		if (format == NULL)
+			return;
+		d->geometry = format->geometry;
+		d->drive_type = format->drive_type;
+	}
+	d->block = block;
+}
+
+/* --- events from outside --------------------------------------------------------------------------------- */
+
+bool
+machine_event(struct machine *m, struct machine_event event)
+{
+	event.when = clock_now(&m->clock);
+	switch (event.kind) {
+	case MACHINE_EVENT_KEY:
+		if (!i8042_key_scancode(&m->kbc, event.value))
+			return (false);
+		break;
+	case MACHINE_EVENT_SERIAL:
+		if (event.number >= m->config.coms || !ns16550_rx_room(&m->com[event.number]))
+			return (false);
+		ns16550_rx(&m->com[event.number], event.value);
+		break;
+	case MACHINE_EVENT_STOP:
+		if (m->end == MACHINE_RUNS)
+			m->end = MACHINE_STOPPED;
+		break;
+	case MACHINE_EVENT_RESET:
+		m->reset_pending = true;
+		break;
+	}
+	if (m->observer.event != NULL)
+		m->observer.event(m->observer.opaque, &event);
+	return (true);
+}
+
+/* --- running ------------------------------------------------------------------------------------------------ */
+
+/* Does CMOS ask for a jump through 40:67 after a reset (286 programs leaving protected mode)? */
+static bool
+resume_asked(struct machine *m)
+{
+	uint8_t code = mc146818_get(&m->rtc, CMOS_SHUTDOWN);
+
+	return (code == 0x05 || code == 0x0a);
+}
+
+/* RESET of the CPU, and of the chips unless the program wants to go on. */
+static void
+reset(struct machine *m)
+{
+	bool resume = resume_asked(m);
+
+	m->reset_pending = false;
+	if (!resume) {
+		m->resets++;
+		if (m->config.no_reboot) {
+			m->end = MACHINE_RESET;
+			return;
+		}
+		board_reset(m);
+	}
+	vcpu_state_reset(m->state, 0);
+	/* The ROM's copy below 4 GB is not mapped: start at its place below 1 MB. */
+	m->state->sregs.seg[SEG_CS].base = ROM_BASE;
+	memory_set_a20(m->mem, true);
+	vcpu_push(&m->vcpu, VCPU_ALL);
+}
+
+/* How long the vCPU may sleep: to the next timer, but not longer than IDLE_NS. */
+static uint64_t
+sleep_time(struct machine *m)
+{
+	uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock);
+
+	if (next <= now)
+		return (0);
+	return (next - now < IDLE_NS ? next - now : IDLE_NS);
+}
+
+/* HLT: with interrupts off nothing but an NMI or a reset wakes it, and here there is neither. */
+static void
+sleep_until_event(struct machine *m)
+{
+	uint64_t ns;
+
+	if (!(m->state->gpr.rflags & RFLAGS_IF)) {
+		m->end = MACHINE_HALTED;
+		return;
+	}
+	ns = sleep_time(m);
+	if (m->config.clock == MACHINE_CLOCK_ICOUNT) {
+		m->time.guest_ns += ns;
+		return;
+	}
+	if (m->config.host.idle != NULL)
+		m->config.host.idle(m->config.host.opaque, ns);
+}
+
+/* Deal with the engine's exit. */
+static void
+handle_exit(struct machine *m)
+{
+	switch (m->vcpu.exit.kind) {
+	case ENGINE_CANCELED:
+	case ENGINE_STOPPED:
+		break;
+	case ENGINE_HLT:
+		sleep_until_event(m);
+		break;
+	case ENGINE_TRIPLE_FAULT:
+		/* A 286 program's other way out of protected mode. */
+		if (resume_asked(m))
+			m->reset_pending = true;
+		else
+			m->end = MACHINE_TRIPLE_FAULT;
+		break;
+	default:
+		m->end = MACHINE_EXIT;
+		break;
+	}
+}
+
+static void
+poll_host(struct machine *m)
+{
+	uint64_t now = machine_host_ns();
+
+	if (m->config.host.poll == NULL || now < m->next_poll)
+		return;
+	m->next_poll = now + POLL_NS;
+	m->config.host.poll(m->config.host.opaque);
+}
+
+/* Instructions until somebody must look: under icount exactly to the next timer. */
+static uint64_t
+budget(struct machine *m)
+{
+	uint64_t next, now;
+
+	if (m->config.clock == MACHINE_CLOCK_HOST)
+		return (BUDGET);
+	next = clock_next(&m->clock);
+	now = clock_now(&m->clock);
+	if (next <= now)
+		return (1);
+	next = (next - now + ICOUNT_NS - 1) / ICOUNT_NS;
+	return (next < BUDGET ? next : BUDGET);
+}
+
+enum machine_end
+machine_run(struct machine *m)
+{
+	while (m->end == MACHINE_RUNS) {
+		poll_host(m);
+		clock_fire(&m->clock, clock_now(&m->clock));
+		if (m->reset_pending)
+			reset(m);
+		if (m->end != MACHINE_RUNS)
+			break;
+		vcpu_run(&m->vcpu, budget(m));
+		handle_exit(m);
+	}
+	return (m->end);
+}
