@@ -30,6 +30,7 @@ struct command {
 int cmd_bhyve(int argc, char **argv);
 int cmd_bhyvebiosload(int argc, char **argv);
 int cmd_bhyveload(int argc, char **argv);
+int cmd_boot(int argc, char **argv);
 int cmd_destroy(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_vmmctl(int argc, char **argv);

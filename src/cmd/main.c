@@ -11,6 +11,7 @@
 #include "hyve86_config.h"
 
 static const struct command commands[] = {
+    {"boot", cmd_boot, "boot an image on this terminal"},
     {"list", cmd_list, "show the VMs there are"},
     {"destroy", cmd_destroy, "destroy VMs"},
     {"bhyvebiosload", cmd_bhyvebiosload, "make a VM and load a pseudo BIOS"},

@@ -532,6 +532,12 @@ restored(void *owner)
 	return (0);
 }
 
+bool
+i8042_taken(const struct i8042 *chip)
+{
+	return (chip->s.nscan == 0 && !(chip->s.status & I8042_OBF));
+}
+
 struct section
 i8042_section(struct i8042 *chip)
 {

@@ -95,6 +95,8 @@ void i8042_reset(struct i8042 *chip);
  * later with the same byte. Bytes are dropped (true) while the guest has scanning disabled.
  */
 bool i8042_key_scancode(struct i8042 *chip, uint8_t set1);
+/* Whether the guest has read all that was typed. */
+bool i8042_taken(const struct i8042 *chip);
 /* A20 was moved by somebody else: what the output port reads as from now on. */
 void i8042_follow_a20(struct i8042 *chip, bool on);
 uint8_t i8042_leds(const struct i8042 *chip);

@@ -1,0 +1,197 @@
+/* hyve86 boot: make a VM, load the pseudo BIOS, run it on this terminal, clean up. */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <vmmapi.h>
+
+#include "cmd/boot.h"
+#include "cmd/cmd.h"
+#include "loader/loader.h"
+
+#define LOW_MAX VMM_LOW_MAX
+
+/* How each end of the machine is told and what status it gives. */
+static const struct {
+	int status;
+	const char *why; /* NULL: nothing to explain */
+} ends[] = {
+    [MACHINE_POWER_OFF] = {STATUS_OK, NULL},
+    [MACHINE_RESET] = {STATUS_OK, NULL},
+    [MACHINE_HALTED] = {STATUS_HALT, "the guest halted with interrupts off"},
+    [MACHINE_TRIPLE_FAULT] = {STATUS_TRIPLE_FAULT, "triple fault"},
+    [MACHINE_STOPPED] = {STATUS_OK, NULL},
+    [MACHINE_EXIT] = {STATUS_ERROR, "the CPU cannot go on"},
+};
+
+/* One drive letter's worth of the boot order. */
+static void
+set_boot_order(struct machine *m, char order)
+{
+	static const struct {
+		char order;
+		uint8_t drives[BIOS_BOOT_MAX];
+	} orders[] = {{'a', {0x00, 0xff, 0xff}}, {'c', {0x80, 0xff, 0xff}}, {0, {0x00, 0x80, 0xff}}};
+
+	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+		if (orders[i].order == order)
+			memcpy(m->bios.boot_order, orders[i].drives, BIOS_BOOT_MAX);
+}
+
+/* A VM with the built-in pseudo BIOS, entered as after RESET. */
+static int
+load(struct vmctx *ctx, struct vmm_error *err)
+{
+	struct loader_file rom;
+	int result;
+
+	if (!loader_builtin_bios(&rom))
+		return (vmm_fail(err, ENOMEM, "out of memory"));
+	result = loader_bios(ctx, &rom, err);
+	loader_close(&rom);
+	if (result != 0)
+		return (-1);
+	if (vm_setup_boot_registers(ctx, 0) != 0 ||
+	    vm_set_capability(ctx, 0, VM_CAP_UNRESTRICTED_GUEST, 1) != 0)
+		return (vmm_fail(err, errno, "cannot set registers: %s", strerror(errno)));
+	return (0);
+}
+
+static struct vmctx *
+make_vm(const struct boot_options *opts, struct vmm_error *err)
+{
+	uint64_t low = opts->memory < LOW_MAX ? opts->memory : LOW_MAX;
+	struct vmctx *ctx = vmm_create_volatile(opts->name, low, opts->memory - low, err);
+
+	if (ctx != NULL && load(ctx, err) != 0) {
+		vmm_discard(ctx);
+		return (NULL);
+	}
+	return (ctx);
+}
+
+static struct machine_config
+machine_config(const struct boot_options *opts)
+{
+	return ((struct machine_config){
+	    .clock = opts->clock,
+	    .no_reboot = opts->no_reboot,
+	    .debug_exit_port = opts->debug_exit_port,
+	    .coms = opts->nserial > 1 ? opts->nserial : 1,
+	    .engine = &engine_soft,
+	});
+}
+
+/* The status of a run that the machine ended. */
+static int
+status_of(struct boot_run *run, enum machine_end end)
+{
+	const struct script *script = &run->opts->script;
+
+	if (run->decided)
+		return (run->status);
+	if (end == MACHINE_DEBUG_EXIT)
+		return ((run->machine.exit_value << 1 | 1) & 0xff);
+	if (end == MACHINE_HALTED && script->current < script->count)
+		return (STATUS_ERROR);
+	return (ends[end].status);
+}
+
+/* Tell why it ended badly, and keep the VM for those who look into it. */
+static void
+tell_failure(struct boot_run *run, enum machine_end end, int status)
+{
+	const struct script *script = &run->opts->script;
+	struct vmm_error err;
+	char why[256];
+
+	if (status != STATUS_HALT && status != STATUS_TRIPLE_FAULT && status != STATUS_ERROR &&
+	    status != 124)
+		return;
+	if (run->machine.end == MACHINE_DEBUG_EXIT)
+		return;
+	if (status == 124)
+		snprintf(why, sizeof(why), "time-out");
+	else
+		snprintf(why, sizeof(why), "%s", ends[end].why != NULL ? ends[end].why : "ended");
+	if (end == MACHINE_EXIT && run->machine.vcpu.exit.text[0] != '\0')
+		snprintf(why, sizeof(why), "%s", run->machine.vcpu.exit.text);
+	boot_failure_dump(run, why);
+	if (script->current < script->count) {
+		script_describe(script, why, sizeof(why));
+		cmd_error(BOOT_COMMAND, "the script was at %s", why);
+	}
+	if (vmm_keep(run->machine.ctx, "last", &err) != 0)
+		cmd_fail(BOOT_COMMAND, &err);
+}
+
+static int
+run_machine(struct boot_run *run)
+{
+	struct boot_options *opts = run->opts;
+	enum machine_end end;
+	int status;
+
+	for (unsigned i = 0; i < opts->nimages; i++)
+		machine_add_drive(&run->machine, opts->images[i].drive, opts->images[i].block);
+	set_boot_order(&run->machine, opts->order);
+	if (boot_host_start(run) != STATUS_OK) {
+		boot_host_stop(run);
+		return (STATUS_ERROR);
+	}
+	run->machine.config.host = boot_host_calls(run);
+	end = machine_run(&run->machine);
+	status = status_of(run, end);
+	boot_host_stop(run);
+	tell_failure(run, end, status);
+	if (opts->stats != NULL && boot_write_stats(run) != STATUS_OK)
+		status = STATUS_ERROR;
+	return (status);
+}
+
+static int
+boot(struct boot_options *opts)
+{
+	struct machine_config config;
+	struct boot_run *run;
+	struct vmm_error err;
+	struct vmctx *ctx;
+	int status;
+
+	if (boot_open_images(opts) != STATUS_OK)
+		return (STATUS_ERROR);
+	run = calloc(1, sizeof(*run));
+	if (run == NULL)
+		return (cmd_error(BOOT_COMMAND, "out of memory"));
+	run->opts = opts;
+	ctx = make_vm(opts, &err);
+	if (ctx == NULL) {
+		free(run);
+		return (cmd_fail(BOOT_COMMAND, &err));
+	}
+	/* The serial lines' defaults are known once the console is: at least COM1 is there. */
+	config = machine_config(opts);
+	if (machine_init(&run->machine, ctx, &config, &err) != 0)
+		status = cmd_fail(BOOT_COMMAND, &err);
+	else {
+		status = run_machine(run);
+		machine_fini(&run->machine);
+	}
+	vmm_discard(ctx);
+	free(run);
+	return (status);
+}
+
+int
+cmd_boot(int argc, char **argv)
+{
+	struct boot_options opts;
+	int status = boot_parse(argc, argv, &opts);
+
+	if (status == STATUS_OK)
+		status = opts.help ? boot_help() : boot(&opts);
+	boot_close_images(&opts);
+	script_free(&opts.script);
+	return (status);
+}

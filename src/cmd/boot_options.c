@@ -1,0 +1,323 @@
+/* The command line of hyve86 boot. */
+#include <ctype.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/boot.h"
+#include "cmd/cmd.h"
+
+#define MEMORY_DEFAULT (256ull << 20)
+#define MEMORY_MIN (1ull << 20)
+
+enum option {
+	OPT_MEMORY = 'm',
+	OPT_CPUS = 'c',
+	OPT_HELP = 'h',
+	OPT_NAME = 256,
+	OPT_DISK,
+	OPT_FLOPPY,
+	OPT_BOOT,
+	OPT_ENGINE,
+	OPT_CLOCK,
+	OPT_EPHEMERAL,
+	OPT_CONSOLE,
+	OPT_SERIAL,
+	OPT_WAIT_FOR,
+	OPT_TYPE,
+	OPT_SCREENSHOT,
+	OPT_TIMEOUT,
+	OPT_DEBUG_EXIT,
+	OPT_STATS,
+	OPT_NO_REBOOT,
+	OPT_MISSING,
+};
+
+/* Every long option once: its value for getopt_long, and its line of help. */
+static const struct {
+	const char *name;
+	int has_arg;
+	int value;
+	const char *argument;
+	const char *help;
+} table[] = {
+    {"name", required_argument, OPT_NAME, "VM", "name of the VM (default boot-PID)"},
+    {"floppy", required_argument, OPT_FLOPPY, "F[,ro]", "a floppy image (A:, then B:)"},
+    {"disk", required_argument, OPT_DISK, "F[,ro]", "a hard disk image (80h, 81h, ...)"},
+    {"boot", required_argument, OPT_BOOT, "a|c", "boot from floppies or from hard disks"},
+    {"engine", required_argument, OPT_ENGINE, "auto|soft", "the CPU engine"},
+    {"clock", required_argument, OPT_CLOCK, "host|icount", "what guest time follows"},
+    {"ephemeral", no_argument, OPT_EPHEMERAL, NULL, "guest writes go to memory, not to the image"},
+    {"console", required_argument, OPT_CONSOLE, "curses|text|none", "full screen, stream, nothing"},
+    {"serial", required_argument, OPT_SERIAL, "stdio|file:F|none", "COM1; again for COM2, ..."},
+    {"wait-for", required_argument, OPT_WAIT_FOR, "TEXT", "wait until the guest shows TEXT"},
+    {"type", required_argument, OPT_TYPE, "TEXT", "type TEXT (\\n, <F1>, <C-a>, ...)"},
+    {"screenshot", required_argument, OPT_SCREENSHOT, "F.txt", "write the screen to F"},
+    {"timeout", required_argument, OPT_TIMEOUT, "SEC", "end with status 124 after SEC seconds"},
+    {"debug-exit", required_argument, OPT_DEBUG_EXIT, "PORT",
+	"an OUT of V to PORT ends the run with status (V << 1) | 1"},
+    {"stats", required_argument, OPT_STATS, "F", "write counts as JSON to F at the end"},
+    {"no-reboot", no_argument, OPT_NO_REBOOT, NULL, "a guest reset ends the run"},
+    {"help", no_argument, OPT_HELP, NULL, "show this"},
+    /* Known, and not in this build. */
+    {"cdrom", required_argument, OPT_MISSING, NULL, NULL},
+    {"kernel", required_argument, OPT_MISSING, NULL, NULL},
+    {"initrd", required_argument, OPT_MISSING, NULL, NULL},
+    {"append", required_argument, OPT_MISSING, NULL, NULL},
+    {"cpu", required_argument, OPT_MISSING, NULL, NULL},
+    {"trace", required_argument, OPT_MISSING, NULL, NULL},
+    {"gdb", required_argument, OPT_MISSING, NULL, NULL},
+};
+#define OPTIONS (sizeof(table) / sizeof(table[0]))
+
+#define SYNOPSIS "hyve86 boot [-m SIZE] [options] IMAGE..."
+
+int
+boot_help(void)
+{
+	printf("usage: %s\n", SYNOPSIS);
+	printf("  %-28s %s\n", "-m SIZE", "memory: MB, or with K, M, G (default 256)");
+	printf("  %-28s %s\n", "-c N", "vCPUs: 1");
+	for (size_t i = 0; i < OPTIONS; i++) {
+		char left[64];
+
+		if (table[i].help == NULL)
+			continue;
+		snprintf(left, sizeof(left), "--%s %s", table[i].name,
+		    table[i].argument != NULL ? table[i].argument : "");
+		printf("  %-28s %s\n", left, table[i].help);
+	}
+	return (STATUS_OK);
+}
+
+/* One of the words in LIST (ended by NULL): its index, or -1 after telling. */
+static int
+choose(const char *option, const char *text, const char *const *list)
+{
+	char choices[128] = "";
+	size_t used = 0;
+
+	for (int i = 0; list[i] != NULL; i++) {
+		if (strcmp(list[i], text) == 0)
+			return (i);
+		used += (size_t)snprintf(choices + used, sizeof(choices) - used, "%s%s",
+		    i == 0 ? "" : ", ", list[i]);
+	}
+	cmd_error(BOOT_COMMAND, "--%s %s: must be one of %s", option, text, choices);
+	return (-1);
+}
+
+static int
+add_image(struct boot_options *opts, char *spec, enum boot_image_kind kind)
+{
+	size_t length = strlen(spec);
+	struct boot_image *image;
+
+	if (opts->nimages == BOOT_IMAGES_MAX)
+		return (cmd_error(BOOT_COMMAND, "%s: more than %d images", spec, BOOT_IMAGES_MAX));
+	image = &opts->images[opts->nimages++];
+	*image = (struct boot_image){.path = spec, .kind = kind};
+	if (length > 3 && strcmp(spec + length - 3, ",ro") == 0) {
+		spec[length - 3] = '\0';
+		image->readonly = true;
+	}
+	return (STATUS_OK);
+}
+
+static int
+take_memory(struct boot_options *opts, const char *text)
+{
+	uint64_t bytes;
+
+	if (!cmd_parse_size(text, &bytes) || bytes < MEMORY_MIN || bytes > VMM_MEMORY_MAX ||
+	    bytes % 4096 != 0)
+		return (cmd_error(BOOT_COMMAND,
+		    "-m %s: memory must be from 1M to 64G, in whole pages", text));
+	opts->memory = bytes;
+	return (STATUS_OK);
+}
+
+static int
+take_serial(struct boot_options *opts, const char *text)
+{
+	struct boot_serial_port *port;
+
+	if (opts->nserial == MACHINE_COMS)
+		return (cmd_error(BOOT_COMMAND, "--serial %s: there are four lines", text));
+	port = &opts->serial[opts->nserial++];
+	if (strcmp(text, "stdio") == 0)
+		port->kind = SERIAL_STDIO;
+	else if (strcmp(text, "none") == 0)
+		port->kind = SERIAL_NONE;
+	else if (strncmp(text, "file:", 5) == 0 && text[5] != '\0') {
+		port->kind = SERIAL_FILE;
+		port->file = text + 5;
+	} else if (strcmp(text, "pty") == 0 || strncmp(text, "tcp:", 4) == 0)
+		return (cmd_error(BOOT_COMMAND, "--serial %s: not in this build", text));
+	else
+		return (cmd_error(
+		    BOOT_COMMAND, "--serial %s: must be stdio, file:F or none", text));
+	return (STATUS_OK);
+}
+
+static int
+take_timeout(struct boot_options *opts, const char *text)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(seconds > 0) || seconds > 1e9)
+		return (cmd_error(
+		    BOOT_COMMAND, "--timeout %s: must be a number of seconds above 0", text));
+	opts->timeout_ns = (uint64_t)(seconds * 1e9);
+	return (STATUS_OK);
+}
+
+static int
+take_debug_exit(struct boot_options *opts, const char *text)
+{
+	uint64_t port;
+
+	if (!cmd_parse_number(text, &port) || port > 0xffff)
+		return (cmd_error(
+		    BOOT_COMMAND, "--debug-exit %s: must be a port from 0 to 0xffff", text));
+	opts->debug_exit_port = (int)port;
+	return (STATUS_OK);
+}
+
+static int
+take_name(struct boot_options *opts, const char *text)
+{
+	if (strlen(text) >= sizeof(opts->name) || *text == '\0')
+		return (cmd_error(BOOT_COMMAND, "--name %s: must have 1 to %zu characters", text,
+		    sizeof(opts->name) - 1));
+	memcpy(opts->name, text, strlen(text) + 1);
+	return (STATUS_OK);
+}
+
+static int
+take_word(struct boot_options *opts, int option, const char *text)
+{
+	static const char *const engines[] = {"auto", "soft", "kvm", NULL};
+	static const char *const clocks[] = {"host", "icount", NULL};
+	static const char *const consoles[] = {"curses", "text", "none", NULL};
+	static const char *const orders[] = {"a", "c", "d", NULL};
+	int n;
+
+	switch (option) {
+	case OPT_ENGINE:
+		n = choose("engine", text, engines);
+		if (n == 2)
+			return (cmd_error(BOOT_COMMAND, "--engine kvm: not in this build"));
+		return (n < 0 ? STATUS_ERROR : STATUS_OK);
+	case OPT_CLOCK:
+		n = choose("clock", text, clocks);
+		opts->clock = n == 1 ? MACHINE_CLOCK_ICOUNT : MACHINE_CLOCK_HOST;
+		return (n < 0 ? STATUS_ERROR : STATUS_OK);
+	case OPT_CONSOLE:
+		n = choose("console", text, consoles);
+		opts->console = (enum boot_console)(CONSOLE_CURSES + (n < 0 ? 0 : n));
+		return (n < 0 ? STATUS_ERROR : STATUS_OK);
+	default:
+		n = choose("boot", text, orders);
+		if (n == 2)
+			return (cmd_error(BOOT_COMMAND, "--boot d: no CD-ROM in this build"));
+		opts->order = text[0];
+		return (n < 0 ? STATUS_ERROR : STATUS_OK);
+	}
+}
+
+static int
+add_step(struct boot_options *opts, int option, const char *text)
+{
+	char err[256];
+	int result;
+
+	if (option == OPT_WAIT_FOR)
+		result = script_add_wait(&opts->script, text, err, sizeof(err));
+	else if (option == OPT_TYPE)
+		result = script_add_type(&opts->script, text, err, sizeof(err));
+	else
+		result = script_add_screenshot(&opts->script, text, err, sizeof(err));
+	return (result == 0 ? STATUS_OK : cmd_error(BOOT_COMMAND, "%s", err));
+}
+
+static int
+take_option(struct boot_options *opts, int option, const char *name, char *text)
+{
+	switch (option) {
+	case OPT_MEMORY:
+		return (take_memory(opts, text));
+	case OPT_CPUS:
+		return (strcmp(text, "1") == 0 ?
+			STATUS_OK :
+			cmd_error(BOOT_COMMAND, "-c %s: VMs have one vCPU in this build", text));
+	case OPT_NAME:
+		return (take_name(opts, text));
+	case OPT_FLOPPY:
+		return (add_image(opts, text, IMAGE_FLOPPY));
+	case OPT_DISK:
+		return (add_image(opts, text, IMAGE_DISK));
+	case OPT_BOOT:
+	case OPT_ENGINE:
+	case OPT_CLOCK:
+	case OPT_CONSOLE:
+		return (take_word(opts, option, text));
+	case OPT_SERIAL:
+		return (take_serial(opts, text));
+	case OPT_WAIT_FOR:
+	case OPT_TYPE:
+	case OPT_SCREENSHOT:
+		return (add_step(opts, option, text));
+	case OPT_TIMEOUT:
+		return (take_timeout(opts, text));
+	case OPT_DEBUG_EXIT:
+		return (take_debug_exit(opts, text));
+	case OPT_STATS:
+		opts->stats = text;
+		return (STATUS_OK);
+	case OPT_EPHEMERAL:
+		opts->ephemeral = true;
+		return (STATUS_OK);
+	case OPT_NO_REBOOT:
+		opts->no_reboot = true;
+		return (STATUS_OK);
+	case OPT_HELP:
+		opts->help = true;
+		return (STATUS_OK);
+	case OPT_MISSING:
+		return (cmd_error(BOOT_COMMAND, "--%s: not in this build", name));
+	default:
+		return (cmd_usage(BOOT_COMMAND, SYNOPSIS " (--help tells more)"));
+	}
+}
+
+int
+boot_parse(int argc, char **argv, struct boot_options *opts)
+{
+	struct option options[OPTIONS + 1] = {0};
+	int option, index = 0, status = STATUS_OK;
+
+	*opts = (struct boot_options){.memory = MEMORY_DEFAULT, .debug_exit_port = -1};
+	snprintf(opts->name, sizeof(opts->name), "boot-%d", (int)getpid());
+	script_init(&opts->script);
+	for (size_t i = 0; i < OPTIONS; i++)
+		options[i] = (struct option){table[i].name, table[i].has_arg, NULL, table[i].value};
+	opterr = 0;
+	optind = 1;
+	while (status == STATUS_OK &&
+	    (option = getopt_long(argc, argv, "m:c:h", options, &index)) != -1) {
+		if (option == '?')
+			return (cmd_error(BOOT_COMMAND,
+			    "%s: unknown option, or its argument is missing (--help tells more)",
+			    argv[optind - 1]));
+		status = take_option(opts, option, options[index].name, optarg);
+	}
+	for (; status == STATUS_OK && optind < argc; optind++)
+		status = add_image(opts, argv[optind], IMAGE_BY_CONTENT);
+	if (status == STATUS_OK && !opts->help && opts->nimages == 0)
+		return (cmd_error(BOOT_COMMAND, "no IMAGE to boot (--help tells more)"));
+	return (status);
+}
