@@ -16,7 +16,6 @@
 
 #include "cmd/bhyve.h"
 #include "cmd/cmd.h"
-#include "inspect/dump.h"
 #include "vmm/vmm.h"
 
 #define COMMAND "bhyve"
@@ -212,39 +211,9 @@ set_up(struct vmctx *ctx, const struct bhyve_options *opts, struct vmm_error *er
 /* Exits. */
 
 static int
-exit_hypercall(struct run *run, const struct vm_exit *vmexit)
-{
-	dump_vmx_exit(stdout, BSP, vmexit);
-	return (cmd_error(COMMAND,
-	    "%s: the guest asked the hypervisor by VMCALL at RIP %#" PRIx64
-	    ", and there is nobody to answer",
-	    vmm_name(run->ctx), vmexit->rip));
-}
-
-static int
 exit_vmx(struct run *run, const struct vm_exit *vmexit)
 {
-	const struct vmx_rule *rule;
-	const char *name = vmm_name(run->ctx);
-
-	dump_vmx_exit(stdout, BSP, vmexit);
-	switch (vmexit->u.vmx.exit_reason) {
-	case VMX_EXIT_TRIPLE_FAULT:
-		cmd_error(COMMAND,
-		    "%s: triple fault at RIP %#" PRIx64 ": an exception could not be "
-		    "delivered, nor the double fault that came of it",
-		    name, vmexit->rip);
-		return (STATUS_TRIPLE_FAULT);
-	case VMX_EXIT_ENTRY_GUEST_STATE:
-		rule = vmx_check_entry(vmm_vcpu_state(run->ctx, BSP), vmm_vmx(run->ctx, BSP));
-		return (cmd_error(COMMAND, "%s: VM entry failed, %s (SDM vol. 3C, %s)%s", name,
-		    rule != NULL ? vmx_rule_broken(rule) : "invalid guest state",
-		    rule != NULL ? rule->section : "27.3.1",
-		    rule != NULL && rule->broken != NULL ? ": bhyve -b sets it" : ""));
-	default:
-		return (cmd_error(COMMAND, "%s: VM exit that nobody handles: %s", name,
-		    vmx_exit_reason_name(vmexit->u.vmx.exit_reason)));
-	}
+	return (bhyve_report_exit(run->ctx, vmexit));
 }
 
 static int
@@ -302,7 +271,7 @@ static int (*const handlers[VM_EXITCODE_MAX])(struct run *, const struct vm_exit
     [VM_EXITCODE_MTRAP] = exit_on,
     [VM_EXITCODE_PAUSE] = exit_on,
     [VM_EXITCODE_PAGING] = exit_paging,
-    [VM_EXITCODE_HYPERCALL] = exit_hypercall,
+    [VM_EXITCODE_HYPERCALL] = exit_vmx,
     [VM_EXITCODE_DEBUG] = exit_on,
 };
 
@@ -358,6 +327,7 @@ run_bare(struct vmctx *ctx, const struct bhyve_options *opts)
 static int
 run_vm(struct vmctx *ctx, const struct bhyve_options *opts)
 {
+	struct bhyve_board *board = NULL;
 	struct vmm_error err;
 	int status;
 
@@ -372,11 +342,15 @@ run_vm(struct vmctx *ctx, const struct bhyve_options *opts)
 		vmm_end(ctx, false, NULL);
 		return (cmd_fail(COMMAND, &err));
 	}
-	status = vmm_firmware(ctx) == VMM_FW_ROM ? bhyve_run_board(ctx, opts) : run_bare(ctx, opts);
+	if (vmm_firmware(ctx) == VMM_FW_ROM)
+		status = bhyve_run_board(ctx, opts, &board);
+	else
+		status = run_bare(ctx, opts);
 	fflush(stdout);
 	vmm_run_end(ctx, NULL);
 	if (vmm_end(ctx, true, &err) != 0)
-		return (cmd_fail(COMMAND, &err));
+		status = cmd_fail(COMMAND, &err);
+	bhyve_free_board(board);
 	return (status);
 }
 

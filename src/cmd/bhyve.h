@@ -20,7 +20,17 @@ struct bhyve_options {
 	unsigned ndrives;
 };
 
-/* Run CTX, which is marked as running, on the board; the status to end with. */
-int bhyve_run_board(struct vmctx *ctx, const struct bhyve_options *opts);
+struct bhyve_board; /* the machine and its host's side */
+
+/*
+ * Run CTX, which is marked as running, on the board; the status to end with. *BOARD holds what the
+ * state file is written from: free it after that.
+ */
+int bhyve_run_board(
+    struct vmctx *ctx, const struct bhyve_options *opts, struct bhyve_board **board);
+void bhyve_free_board(struct bhyve_board *board);
+
+/* Tell of an exit that ends a run: its block, and one line in words. The status to end with. */
+int bhyve_report_exit(struct vmctx *ctx, const struct vm_exit *vmexit);
 
 #endif

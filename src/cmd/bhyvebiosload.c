@@ -71,7 +71,7 @@ open_bios(
 
 	if (directory == NULL) {
 		if (!loader_builtin_bios(file))
-			return (vmm_fail(err, ENOENT, "this build has no pseudo BIOS: use -h DIR"));
+			return (vmm_fail(err, ENOMEM, "out of memory"));
 		return (0);
 	}
 	len = strlen(directory);

@@ -6,21 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bios/rom.h"
 #include "loader/loader.h"
 
-/* Linked in by the pseudo BIOS's room; a build without it has none. */
-extern const uint8_t bios_rom[LOADER_ROM_SIZE] __attribute__((weak));
+_Static_assert(LOADER_ROM_SIZE == ROM_SIZE, "a pseudo BIOS has one size");
 
-#define ROM_ADDRESS 0xf0000u
-#define ROM_END 0x100000u
+#define ROM_END (ROM_BASE + ROM_SIZE)
 #define RAW_GDT 0x5000u
 #define RAW_GDT_ENTRIES 3
 
 bool
 loader_builtin_bios(struct loader_file *file)
 {
-	if (bios_rom == NULL)
-		return (false);
 	file->path = "pseudobios.bin (built in)";
 	file->size = LOADER_ROM_SIZE;
 	file->data = malloc(LOADER_ROM_SIZE);
@@ -49,7 +46,7 @@ load_rom(struct vmctx *ctx, const struct loader_file *file, struct vmm_error *er
 	if (low_size < ROM_END)
 		return (vmm_fail(err, EINVAL,
 		    "%s: the pseudo BIOS needs 1 MB of low memory at least", vmm_name(ctx)));
-	if (loader_copy(ctx, file, ROM_ADDRESS, 0, file->size, file->size, err) != 0)
+	if (loader_copy(ctx, file, ROM_BASE, 0, file->size, file->size, err) != 0)
 		return (-1);
 	vmm_set_firmware(ctx, VMM_FW_ROM);
 	if (vm_setup_boot_registers(ctx, 0) != 0)

@@ -43,7 +43,7 @@ int loader_check_bios(const struct loader_file *file, struct vmm_error *err);
  * at 0, entered at RIP 0 by the preset of vm_setup_bios_registers(), with its GDT at 5000h.
  */
 int loader_bios(struct vmctx *ctx, const struct loader_file *file, struct vmm_error *err);
-/* The built-in ROM as a file; false when this build has none. */
+/* The built-in ROM as a file; false when out of memory. */
 bool loader_builtin_bios(struct loader_file *file);
 
 /*

@@ -84,7 +84,7 @@ def test_boot_by_name(host):
     runner = host.start("hyve86", "boot", "--engine", "soft", "--console", "none", "--name", "mine",
                         "--timeout", 30, GUESTS / "spin.img")
     host.wait_running("mine")
-    result = host.boot("--name", "mine", GUESTS / "spin.img")
+    result = host.boot("--name", "mine", host.image("spin"))
     assert result.returncode == 4 and "mine" in result.stderr
     runner.terminate()
     runner.wait(timeout=10)
