@@ -12,7 +12,7 @@
 #define MEMORY_DEFAULT (256ull << 20)
 #define MEMORY_MIN (1ull << 20)
 
-enum option {
+enum boot_option {
 	OPT_MEMORY = 'm',
 	OPT_CPUS = 'c',
 	OPT_HELP = 'h',
