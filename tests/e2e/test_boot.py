@@ -120,7 +120,7 @@ def test_boot_order(host):
 
 def test_guest_time_by_instruction_count_is_the_same_twice(host):
     """The failure dump of a run that ends at a fixed count tells registers and time."""
-    dumps = [host.boot("--clock", "icount", GUESTS / "halt.img").stderr for _ in range(2)]
+    dumps = [host.boot("--name", "same", "--clock", "icount", GUESTS / "halt.img").stderr for _ in range(2)]
     assert dumps[0] == dumps[1]
 
 

@@ -18,6 +18,8 @@
 #include "bus/memory.h"
 #include "cpu/cpu.h"
 
+#include "random_program.h"
+
 #define RAM_SIZE (2u << 20)
 #define CODE 0x7c00
 #define CODE_SIZE 512
@@ -40,47 +42,6 @@ struct outcome {
 	uint64_t instructions;
 	uint64_t hash;
 };
-
-/* A small generator of random numbers (xorshift64*): the same on each host. */
-static uint64_t
-random64(uint64_t *seed)
-{
-	*seed ^= *seed >> 12;
-	*seed ^= *seed << 25;
-	*seed ^= *seed >> 27;
-	return (*seed * 0x2545f4914f6cdd1d);
-}
-
-static uint64_t
-hash(uint64_t value, const void *data, size_t size)
-{
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i < size; i++)
-		value = (value ^ p[i]) * 0x100000001b3;
-	return (value);
-}
-
-/*
- * Half of the programs are bytes at random, most of which soon fault; in the other half opcodes
- * that lead somewhere are more frequent.
- */
-static void
-random_program(uint64_t *seed, uint8_t code[CODE_SIZE])
-{
-	static const uint8_t frequent[] = {0x0f, 0x66, 0x67, 0x26, 0x2e, 0xf0, 0xf2, 0xf3, 0x8e,
-	    0x8c, 0x9a, 0xea, 0xcd, 0xcf, 0xca, 0xcb, 0xc8, 0xc9, 0x60, 0x61, 0x9c, 0x9d, 0xa4,
-	    0xab, 0xff, 0xf7, 0xc4, 0xc5, 0x0f, 0xe8, 0xeb, 0x74, 0xe2, 0x50, 0x58, 0x89, 0x8b,
-	    0xfb, 0x17};
-	bool favour = random64(seed) & 1;
-
-	for (unsigned i = 0; i < CODE_SIZE; i++) {
-		uint64_t r = random64(seed);
-
-		code[i] = favour && r % 3 == 0 ? frequent[(r >> 16) % COUNT(frequent)]
-					       : (uint8_t)(r >> 32);
-	}
-}
 
 /* A GDT in which the first entries are of use and the rest is chance. */
 static void
@@ -146,14 +107,14 @@ rig_fini(struct rig *rig)
 static struct outcome
 run(uint64_t number)
 {
-	static uint8_t image[RAM_SIZE];
-	uint64_t seed = (number + 1) * 0x9e3779b97f4a7c15;
+	static uint64_t image[RAM_SIZE / 8];
+	uint64_t seed = random_seed(number);
 	uint8_t code[CODE_SIZE];
 	struct outcome out = {0};
 	struct rig rig;
 
 	rig_init(&rig);
-	random_program(&seed, code);
+	random_program(&seed, code, sizeof(code));
 	for (unsigned i = 0; i < 256; i++)
 		memory_put32(&rig.memory, 4 * i, (uint32_t)(CODE + random64(&seed) % CODE_SIZE));
 	memory_write(&rig.memory, CODE, code, sizeof(code));
@@ -164,19 +125,11 @@ run(uint64_t number)
 	cpu_pull(rig.cpu);
 	out.instructions = cpu_instructions(rig.cpu);
 	assert_true(memory_read(&rig.memory, 0, image, sizeof(image)));
-	out.hash = hash(0xcbf29ce484222325, image, sizeof(image));
+	out.hash = hash(HASH_START, image, sizeof(image));
 	out.hash = hash(out.hash, &rig.state.gpr, sizeof(rig.state.gpr));
 	out.hash = hash(out.hash, &rig.state.sregs, sizeof(rig.state.sregs));
 	rig_fini(&rig);
 	return (out);
-}
-
-static uint64_t
-number_from(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return (text == NULL ? otherwise : strtoull(text, NULL, 10));
 }
 
 static void
