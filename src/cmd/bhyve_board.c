@@ -31,7 +31,8 @@ struct bhyve_board {
 	struct key_feed feed;
 	struct block *drives[VMM_DRIVES_MAX];
 	unsigned ndrives;
-	int signals; /* signalfd */
+	int signals;	 /* signalfd */
+	bool strict_end; /* -e ended the run */
 	uint64_t started;
 	uint64_t instructions; /* at the start */
 };
@@ -51,8 +52,29 @@ serial_byte(void *opaque, unsigned number, uint8_t byte)
 {
 	struct bhyve_board *board = opaque;
 
-	if (number == 0)
-		console_text_putc(&board->text, byte);
+	/* A line's bytes go out as they are. A closed pipe loses them, not the guest. */
+	console_text_flush(&board->text);
+	if (number == 0 && write(STDOUT_FILENO, &byte, 1) != 1)
+		return;
+}
+
+/* -e: an access to a port that nobody answers ends the run. */
+static void
+unassigned(void *opaque, uint16_t port, unsigned size, bool is_write, uint32_t value)
+{
+	static const char widths[] = "?bw?l";
+	struct bhyve_board *board = opaque;
+
+	(void)value;
+	/* The BIOS may look for chips that are not there. */
+	if (board->strict_end || board->machine.state->sregs.seg[SEG_CS].base == ROM_BASE)
+		return;
+	board->strict_end = true;
+	cmd_error(COMMAND, "%s: Unhandled %s%c 0x%04x at RIP %#" PRIx64,
+	    vmm_name(board->machine.ctx), is_write ? "out" : "in", widths[size > 4 ? 0 : size],
+	    port, board->machine.state->gpr.rip);
+	machine_event(&board->machine, (struct machine_event){.kind = MACHINE_EVENT_STOP});
+	vcpu_stop(&board->machine.vcpu);
 }
 
 static bool
@@ -176,8 +198,9 @@ leave_reset(struct machine *m)
 }
 
 static int
-tell_end(struct machine *m, enum machine_end end)
+tell_end(struct bhyve_board *board, enum machine_end end)
 {
+	struct machine *m = &board->machine;
 	struct vm_exit vmexit = vm_exit_of(&m->vcpu.exit);
 
 	switch (end) {
@@ -191,6 +214,8 @@ tell_end(struct machine *m, enum machine_end end)
 		    vmm_name(m->ctx), m->state->gpr.rip);
 		return (STATUS_HALT);
 	case MACHINE_STOPPED:
+		if (board->strict_end)
+			return (STATUS_ERROR);
 		return (cmd_error(COMMAND, "%s: stopped; it can go on", vmm_name(m->ctx)));
 	case MACHINE_EXIT:
 		if (m->vcpu.exit.kind == ENGINE_ERROR)
@@ -222,6 +247,9 @@ start(struct bhyve_board *board, struct vmctx *ctx, const struct bhyve_options *
 		return (-1);
 	board->machine.bios.observer.putc = putc_text;
 	board->machine.bios.observer.opaque = board;
+	if (opts->strict)
+		board->machine.bus.observer =
+		    (struct bus_observer){.unassigned = unassigned, .opaque = board};
 	key_feed_init(&board->feed, 0);
 	return (add_drives(board, ctx, opts, err));
 }
@@ -242,7 +270,7 @@ run(struct bhyve_board *board)
 	vmm_stat_add(m->ctx, BSP, VMM_STAT_RUNTIME, machine_host_ns() - began);
 	vmm_stat_add(m->ctx, BSP, VMM_STAT_INSTRUCTIONS, vcpu_instructions(&m->vcpu));
 	vmm_stat_add(m->ctx, BSP, VMM_STAT_MIGRATIONS, 1);
-	return (tell_end(m, end));
+	return (tell_end(board, end));
 }
 
 int
