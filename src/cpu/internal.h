@@ -266,6 +266,17 @@ tlb_slot(struct cpu *c, uint64_t lin)
 	return (&c->tlb[(lin >> X86_PAGE_SHIFT) & (TLB_SIZE - 1)]);
 }
 
+/* Whether the first or the last of SIZE bytes at OFFSET in a page is in a chunk with code. */
+static inline bool
+code_at(uint32_t chunks, uint64_t offset, unsigned size)
+{
+	uint32_t hit = chunks >> (offset >> CODE_CHUNK_SHIFT);
+
+	if (size > 1)
+		hit |= chunks >> ((offset + size - 1) >> CODE_CHUNK_SHIFT);
+	return (hit & 1);
+}
+
 /* Read SIZE bytes at SEG:EA into c->mem_value / the return of load_value. False: c->fault. */
 static inline __attribute__((always_inline)) bool
 load(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, uint64_t *value)
@@ -296,7 +307,7 @@ store(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, uint64_t value)
 	if (likely(ea + size <= sc->wend && (lin & ~(uint64_t)X86_PAGE_MASK) == e->wtag &&
 		(lin & X86_PAGE_MASK) <= X86_PAGE_SIZE - size)) {
 		memcpy((void *)(e->addend + lin), &value, size);
-		if (unlikely(*e->code >> ((lin & X86_PAGE_MASK) >> CODE_CHUNK_SHIFT) & 1))
+		if (unlikely(code_at(*e->code, lin & X86_PAGE_MASK, size)))
 			store_hit_code(c, e, lin, size);
 		return (true);
 	}

@@ -42,8 +42,7 @@ page_list(struct cpu *c, uint64_t page)
 	return (&c->page_hash[page & (PAGE_HASH_SIZE - 1)]);
 }
 
-/* Chunks of PAGE that TRACE's bytes touch; stores test only the chunk of their first byte, so
- * the chunk before is noted too when a store of 8 bytes could reach over from it. */
+/* Chunks of PAGE that TRACE's bytes touch. */
 static uint32_t
 chunks_in_page(const struct trace *t, uint64_t page)
 {
@@ -58,7 +57,7 @@ chunks_in_page(const struct trace *t, uint64_t page)
 		end = start + X86_PAGE_SIZE;
 	first -= start;
 	end -= start;
-	a = (unsigned)((first >= 7 ? first - 7 : 0) >> CODE_CHUNK_SHIFT);
+	a = (unsigned)(first >> CODE_CHUNK_SHIFT);
 	b = (unsigned)((end - 1) >> CODE_CHUNK_SHIFT);
 	return ((uint32_t)((2ull << b) - (1ull << a)));
 }
