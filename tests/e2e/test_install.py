@@ -21,7 +21,7 @@ def installed(tmp_path_factory):
 
 def find(root, name):
     """The one installed file of that name."""
-    found = list(root.rglob(name))
+    found = [path for path in root.rglob(name) if not path.is_dir()]
     assert len(found) == 1, (name, found)
     return found[0]
 
