@@ -88,9 +88,9 @@ ctx_init_vm(struct vmctx *ctx)
 	}
 }
 
-/* The two sections of the VM itself. */
+/* The sections of the VM itself; that of the drives, the longest of all, only if there are any. */
 static unsigned
-vm_sections(struct vmctx *ctx, struct section *out)
+vm_sections(struct vmctx *ctx, bool with_drives, struct section *out)
 {
 	out[0] = (struct section){.id = "vm",
 	    .version = 1,
@@ -98,6 +98,8 @@ vm_sections(struct vmctx *ctx, struct section *out)
 	    .data = &ctx->config,
 	    .restored = config_restored,
 	    .owner = &ctx->config};
+	if (!with_drives)
+		return (1);
 	out[1] = (struct section){.id = "drives",
 	    .version = 1,
 	    .size = sizeof(ctx->drives),
@@ -141,7 +143,7 @@ uint8_t *
 ctx_build(struct vmctx *ctx, uint32_t flags, size_t *size)
 {
 	struct section sections[STATEFILE_SECTIONS_MAX];
-	unsigned n = vm_sections(ctx, sections);
+	unsigned n = vm_sections(ctx, ctx->drives.count > 0, sections);
 
 	n += all_vcpu_sections(ctx, sections + n);
 	for (unsigned i = 0; i < ctx->nsections; i++)
@@ -164,8 +166,9 @@ static int
 restore_sections(struct vmctx *ctx, const struct statefile *file, struct vmm_error *err)
 {
 	struct section sections[VM_MAXCPU * VCPU_SECTIONS];
-	unsigned n = vm_sections(ctx, sections);
+	unsigned n = vm_sections(ctx, true, sections);
 
+	memset(&ctx->drives, 0, sizeof(ctx->drives));
 	for (unsigned i = 0; i < n; i++)
 		if (statefile_restore(file, &sections[i], err) < 0)
 			return (-1);
