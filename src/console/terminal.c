@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -236,4 +237,22 @@ terminal_input_feed(struct terminal_input *input, uint64_t host_now, struct key_
 		}
 	}
 	return (false);
+}
+
+void
+terminal_input_wait(const struct terminal_input *input, const struct key_feed *feed, uint64_t ns)
+{
+	struct pollfd ready = {.fd = input->fd, .events = POLLIN};
+	struct timespec time;
+
+	/* While a key waits for its time those after it do, too. */
+	bool listen = !input->ended && key_feed_empty(feed);
+
+	if (listen && input->at < input->length)
+		return;
+	if (key_parser_pending(&input->parser) && ns > TERMINAL_ESC_NS)
+		ns = TERMINAL_ESC_NS;
+	time.tv_sec = (time_t)(ns / 1000000000u);
+	time.tv_nsec = (long)(ns % 1000000000u);
+	ppoll(&ready, listen ? 1 : 0, &time, NULL);
 }

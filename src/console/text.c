@@ -85,6 +85,15 @@ console_text_putc(struct console_text *text, uint8_t ch)
 }
 
 void
+console_text_raw(struct console_text *text, uint8_t byte)
+{
+	settle_return(text, 0);
+	if (text->length == sizeof(text->buffer))
+		console_text_flush(text);
+	text->buffer[text->length++] = (char)byte;
+}
+
+void
 console_text_stop(struct console_text *text)
 {
 	settle_return(text, 0);

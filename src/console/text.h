@@ -30,6 +30,8 @@ struct console_text {
 int console_text_start(struct console_text *text, int in, int out, char *err, size_t errlen);
 /* A character of code page 437; 7, 8, 10 and 13 do what the teletype does. */
 void console_text_putc(struct console_text *text, uint8_t ch);
+/* A byte that goes to the stream as it is, in order with the characters: from a serial line. */
+void console_text_raw(struct console_text *text, uint8_t byte);
 /* Write what is buffered: to be called whenever the guest pauses, every 10 ms or so. */
 void console_text_flush(struct console_text *text);
 /* Flush, and put the terminal back. */

@@ -9,8 +9,10 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "bus/clock.h"
 #include "console/terminal.h"
 #include "console/text.h"
 #include "tty.h"
@@ -199,6 +201,58 @@ keys_from_a_pipe(void **state)
 	close(pipes[0]);
 }
 
+static uint64_t
+host_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ((uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec);
+}
+
+/* Wait for LONGEST ns; how long that was. */
+static uint64_t
+waited(const struct terminal_input *input, const struct key_feed *feed, uint64_t longest)
+{
+	uint64_t begin = host_now();
+
+	terminal_input_wait(input, feed, longest);
+	return (host_now() - begin);
+}
+
+static void
+wait_for_keys(void **state)
+{
+	const struct key_stroke stroke = key_stroke(KBD_ESC, 0);
+	const uint64_t some = 3000000, much = 60 * NS_PER_SEC;
+	struct terminal_input input;
+	struct key_feed feed;
+	struct key_stroke out;
+	int pipes[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	terminal_input_init(&input, pipes[0]);
+	key_feed_init(&feed, 0);
+	assert_true(waited(&input, &feed, some) >= some);
+	assert_int_equal(write(pipes[1], "ab\033", 3), 3);
+	assert_true(waited(&input, &feed, much) < much / 2);
+	/* No hurry while the feed is busy. */
+	key_feed_put(&feed, &stroke);
+	assert_true(waited(&input, &feed, some) >= some);
+	key_feed_init(&feed, 0);
+	assert_int_equal(terminal_input_next(&input, 0, &out), KEY_INPUT_STROKE);
+	assert_true(waited(&input, &feed, much) < much / 2); /* read, but not looked at */
+	assert_int_equal(terminal_input_next(&input, 0, &out), KEY_INPUT_STROKE);
+	assert_int_equal(terminal_input_next(&input, 0, &out), KEY_INPUT_NONE);
+	assert_true(waited(&input, &feed, much) < much / 2); /* the ESC */
+	close(pipes[1]);
+	assert_int_equal(terminal_input_next(&input, 0, &out), KEY_INPUT_STROKE);
+	assert_true(input.ended);
+	assert_true(waited(&input, &feed, some) >= some);
+	close(pipes[0]);
+}
+
 /* The keyboard of a terminal, which Ctrl-] leaves. */
 static void
 leave_from_a_terminal(void **state)
@@ -253,9 +307,10 @@ teletype_to_a_pipe(void **state)
 	assert_int_equal(console_text_start(&text, in, pipes[1], err, sizeof(err)), 0);
 	for (unsigned i = 0; i < sizeof(said) - 1; i++)
 		console_text_putc(&text, (uint8_t)said[i]);
+	console_text_raw(&text, 0xb0);
 	console_text_stop(&text);
 	assert_true(read(pipes[0], got, sizeof(got) - 1) > 0);
-	assert_string_equal(got, "a\n\nb\rc\n\xe2\x96\x91\xe2\x98\xba\xe2\x86\x90\b.\r");
+	assert_string_equal(got, "a\n\nb\rc\n\xe2\x96\x91\xe2\x98\xba\xe2\x86\x90\b.\r\xb0");
 	assert_int_equal(text.error, 0);
 	close(pipes[0]);
 	close(pipes[1]);
@@ -271,8 +326,10 @@ teletype_to_a_full_disk(void **state)
 
 	(void)state;
 	assert_int_equal(console_text_start(&text, in, out, err, sizeof(err)), 0);
-	for (unsigned i = 0; i < 3 * CONSOLE_TEXT_BUFFER; i++)
+	for (unsigned i = 0; i < 3 * CONSOLE_TEXT_BUFFER; i++) {
 		console_text_putc(&text, 0xb0);
+		console_text_raw(&text, 'x');
+	}
 	console_text_stop(&text);
 	assert_int_equal(text.error, ENOSPC);
 	close(in);
@@ -287,6 +344,7 @@ main(void)
 	    cmocka_unit_test(put_back_by_signals),
 	    cmocka_unit_test(handlers_of_others),
 	    cmocka_unit_test(keys_from_a_pipe),
+	    cmocka_unit_test(wait_for_keys),
 	    cmocka_unit_test(leave_from_a_terminal),
 	    cmocka_unit_test(teletype_to_a_pipe),
 	    cmocka_unit_test(teletype_to_a_full_disk),
