@@ -26,6 +26,7 @@ enum option_id {
 	OPT_RUN,
 	OPT_GET_ALL,
 	OPT_GET_STATS,
+	OPT_MEMORY,
 	OPT_LOWMEM,
 	OPT_HIGHMEM,
 	OPT_DESC_BASE,
@@ -54,6 +55,7 @@ static const struct option_row {
     {"run", NULL, OPT_RUN, "run the vCPU until its next exit, and show that"},
     {"get-all", NULL, OPT_GET_ALL, "show all of the below"},
     {"get-stats", NULL, OPT_GET_STATS, "show all counters"},
+    {"set-mem", "MB", OPT_MEMORY, "give the VM memory: up to 3 GB at 0, the rest at 4 GB"},
     {"set-lowmem", "MB", OPT_LOWMEM, "give the VM memory at 0"},
     {"set-highmem", "MB", OPT_HIGHMEM, "give the VM memory at 4 GB"},
     {"desc-base", "N", OPT_DESC_BASE, "base for --set-desc-REG"},
@@ -232,16 +234,20 @@ set_memory(const struct request *request, struct vmctx *ctx, struct vmm_error *e
 	uint64_t low_size, high_size;
 
 	vmm_memory_sizes(ctx, &low_size, &high_size);
-	if (asked(request, OPT_LOWMEM)) {
-		if (request->value[OPT_LOWMEM] == 0 || request->value[OPT_LOWMEM] > UINT32_MAX)
-			return (vmm_fail(err, EINVAL, "--set-lowmem: not a memory size"));
+	for (enum option_id id = OPT_MEMORY; id <= OPT_HIGHMEM; id++)
+		if (asked(request, id) &&
+		    (request->value[id] == 0 || request->value[id] > VMM_MEMORY_MAX / MB))
+			return (vmm_fail(
+			    err, EINVAL, "%" PRIu64 " MB: not a memory size", request->value[id]));
+	if (asked(request, OPT_MEMORY)) {
+		low_size = request->value[OPT_MEMORY] * MB;
+		high_size = low_size > VMM_LOW_MAX ? low_size - VMM_LOW_MAX : 0;
+		low_size -= high_size;
+	}
+	if (asked(request, OPT_LOWMEM))
 		low_size = request->value[OPT_LOWMEM] * MB;
-	}
-	if (asked(request, OPT_HIGHMEM)) {
-		if (request->value[OPT_HIGHMEM] == 0 || request->value[OPT_HIGHMEM] > UINT32_MAX)
-			return (vmm_fail(err, EINVAL, "--set-highmem: not a memory size"));
+	if (asked(request, OPT_HIGHMEM))
 		high_size = request->value[OPT_HIGHMEM] * MB;
-	}
 	return (vmm_set_memory(ctx, low_size, high_size, err));
 }
 
@@ -308,9 +314,9 @@ set_all(const struct request *request, struct vmctx *ctx, struct vmm_error *err)
 static bool
 wants_change(const struct request *request)
 {
-	const unsigned changes = 1u << OPT_LOWMEM | 1u << OPT_HIGHMEM | 1u << OPT_SETCAP |
-	    1u << OPT_PINNING | 1u << OPT_EXCEPTION_BITMAP | 1u << OPT_ENTRY_INFO |
-	    1u << OPT_INJECT_NMI;
+	const unsigned changes = 1u << OPT_MEMORY | 1u << OPT_LOWMEM | 1u << OPT_HIGHMEM |
+	    1u << OPT_SETCAP | 1u << OPT_PINNING | 1u << OPT_EXCEPTION_BITMAP |
+	    1u << OPT_ENTRY_INFO | 1u << OPT_INJECT_NMI;
 
 	for (unsigned i = 0; i < request->nactions; i++)
 		if (request->actions[i].kind != ACTION_GET)

@@ -316,23 +316,46 @@ dump_all(FILE *out, struct vmctx *ctx, int vcpu, struct vmm_error *err)
 	return (print_items(out, ctx, vcpu, items, items + ITEMS, err));
 }
 
+/* Whether an item's option name is NAME: as 2012 called it or, without "vmcs-", as it is today. */
+static bool
+is_called(const struct item *item, const char *name)
+{
+	static const char prefix[] = "vmcs-";
+	const size_t len = sizeof(prefix) - 1;
+
+	if (item->name == NULL)
+		return (false);
+	return (strcmp(item->name, name) == 0 ||
+	    (strncmp(item->name, prefix, len) == 0 && strcmp(item->name + len, name) == 0));
+}
+
+/* The item called NAME, and the *COUNT of it and those that are shown with it. */
+static const struct item *
+find_item(const char *name, size_t *count)
+{
+	*count = 1;
+	for (size_t i = 0; i < ITEMS; i++) {
+		if (!is_called(&items[i], name))
+			continue;
+		while (i + *count < ITEMS && items[i + *count].name == NULL)
+			++*count;
+		return (&items[i]);
+	}
+	for (size_t i = 0; i < MORE_ITEMS; i++)
+		if (is_called(&more_items[i], name))
+			return (&more_items[i]);
+	return (NULL);
+}
+
 int
 dump_one(FILE *out, struct vmctx *ctx, int vcpu, const char *what, struct vmm_error *err)
 {
-	for (size_t i = 0; i < ITEMS; i++) {
-		size_t end = i + 1;
+	size_t count;
+	const struct item *first = find_item(what, &count);
 
-		if (items[i].name == NULL || strcmp(items[i].name, what) != 0)
-			continue;
-		while (end < ITEMS && items[end].name == NULL)
-			end++;
-		return (print_items(out, ctx, vcpu, items + i, items + end, err));
-	}
-	for (size_t i = 0; i < MORE_ITEMS; i++)
-		if (strcmp(more_items[i].name, what) == 0)
-			return (
-			    print_items(out, ctx, vcpu, more_items + i, more_items + i + 1, err));
-	return (1);
+	if (first == NULL)
+		return (1);
+	return (print_items(out, ctx, vcpu, first, first + count, err));
 }
 
 int

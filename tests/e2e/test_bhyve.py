@@ -143,3 +143,28 @@ def test_failed_load_leaves_an_empty_vm(host):
     refused(load_kernel(host, bytes(5 << 20)), "memory")
     result = host.run("bhyve", "-b", "vm0")
     assert result.returncode == 4
+
+
+def test_running_vm_shows_its_counters_alone(host):
+    load_raw(host, bytes.fromhex("eb fe"))
+    host.start("bhyve", "-b", "vm0")
+    host.wait_running("vm0")
+    assert host.run("vmmctl", "--vm=vm0", "--get-stats").returncode == 0
+    refused(host.run("vmmctl", "--vm=vm0", "--get-all"), "vm0", "running")
+    refused(host.run("vmmctl", "--vm=vm0", "--set-rax=1"), "vm0", "running")
+    refused(host.run("hyve86", "destroy", "vm0"), "vm0", "running")
+
+
+def test_memory_in_one_number(host):
+    assert host.run("bhyvectl", "--create", "--vm=vm0", "--set-mem=4096").returncode == 0
+    sizes = [host.run("vmmctl", "--vm=vm0", f"--get-{name}").stdout.split("/")[1]
+             for name in ("lowmem", "highmem")]
+    assert [int(size) >> 20 for size in sizes] == [3072, 1024]
+
+
+def test_names_of_today(host):
+    """bhyvectl has the VMCS's fields by their later names too."""
+    load_raw(host, HLT)
+    for name in ("exit-reason", "eptp", "guest-pat"):
+        assert host.run("bhyvectl", "--vm=vm0", f"--get-{name}").stdout == \
+            host.run("bhyvectl", "--vm=vm0", f"--get-vmcs-{name}").stdout != ""
