@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,8 @@ only_changes_are_drawn(void **state)
 	screen.cursor_row = 9;
 	screen.cursor_column = 19;
 	assert_non_null(strstr(draw(), "\033[10;20H"));
+	screen.cursor_column = 18;
+	assert_string_not_equal(draw(), "");
 	screen.cursor_first = 0;
 	assert_non_null(strstr(draw(), "\033[?12;25h"));
 	screen.cursor_on = false;
@@ -205,6 +208,36 @@ graphics_mode(void **state)
 	memset(&screen, 0, sizeof(screen));
 	assert_non_null(strstr(draw(), "graphics"));
 	assert_string_equal(draw(), "");
+	screen.text = true;
+	screen.columns = 80;
+	screen.rows = 25;
+	put(0, 0, 0x07, "again");
+	assert_non_null(strstr(draw(), "again"));
+	assert_null(strstr(output, "graphics"));
+}
+
+/* A console that is killed leaves the full screen, with the cursor on. */
+static void
+killed(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		signal(SIGTERM, SIG_DFL);
+		screen.cursor_on = false;
+		start();
+		draw();
+		raise(SIGTERM);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	tty_read(master, output, sizeof(output), LEAVE_SCREEN);
+	assert_non_null(strstr(output, LEAVE_SCREEN));
+	assert_non_null(strstr(output, "\033[?25h"));
 }
 
 /* In a process of its own, as the locale stays. */
@@ -237,9 +270,11 @@ colours_of_poor_terminals(void **state)
 	assert_non_null(strstr(output, ";1m")); /* bold for bright */
 	console_curses_stop(&curses);
 	put(0, 0, 0x70, "none");
+	put(2, 0, 0x0f, "bright");
 	setenv("TERM", "vt100", 1);
 	start();
 	assert_non_null(strstr(draw(), ";7m"));
+	assert_non_null(strstr(output, ";1m"));
 }
 
 static void
@@ -285,6 +320,7 @@ main(void)
 	    TEST(small_terminal),
 	    TEST(size_changes),
 	    TEST(graphics_mode),
+	    TEST(killed),
 	    TEST(terminal_without_utf8),
 	    TEST(colours_of_poor_terminals),
 	    TEST(refusals),

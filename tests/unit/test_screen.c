@@ -182,6 +182,17 @@ search(void **state)
 }
 
 static void
+search_in_full_rows(void **state)
+{
+	(void)state;
+	layout.columns = layout.stride = SCREEN_COLUMNS_MAX;
+	put(SCREEN_COLUMNS_MAX - 1, "<>");
+	capture();
+	assert_true(screen_find(&screen, "< "));
+	assert_false(screen_find(&screen, "<>"));
+}
+
+static void
 screen_turned_off(void **state)
 {
 	(void)state;
@@ -221,6 +232,7 @@ absurd_layouts(void **state)
 	assert_int_equal(screen.columns, SCREEN_COLUMNS_MAX);
 	assert_int_equal(screen.rows, SCREEN_ROWS_MAX);
 	assert_false(screen.cursor_on);
+	assert_false(screen_find(&screen, "x"));
 	layout.base = 0x40000000; /* nothing there */
 	expect_screen("");
 	layout.size = 2;
@@ -291,6 +303,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(rows_as_text, setup, teardown),
 	    cmocka_unit_test_setup_teardown(start_stride_and_wrap, setup, teardown),
 	    cmocka_unit_test_setup_teardown(search, setup, teardown),
+	    cmocka_unit_test_setup_teardown(search_in_full_rows, setup, teardown),
 	    cmocka_unit_test_setup_teardown(screen_turned_off, setup, teardown),
 	    cmocka_unit_test_setup_teardown(graphics_mode, setup, teardown),
 	    cmocka_unit_test_setup_teardown(absurd_layouts, setup, teardown),

@@ -195,8 +195,15 @@ keys_from_a_pipe(void **state)
 	assert_int_equal(ntyped, sizeof(expected));
 	assert_memory_equal(typed, expected, sizeof(expected));
 	assert_false(input.ended);
+	ntyped = 0;
+	assert_int_equal(write(pipes[1], "lll", 3), 3);
+	assert_false(terminal_input_feed(&input, TERMINAL_ESC_NS, &feed, 2 * KEY_GAP_NS, &sink));
+	assert_int_equal(ntyped, 2); /* the next one has to wait */
+	assert_false(terminal_input_feed(&input, TERMINAL_ESC_NS, &feed, 9 * KEY_GAP_NS, &sink));
+	assert_false(terminal_input_feed(&input, TERMINAL_ESC_NS, &feed, 10 * KEY_GAP_NS, &sink));
+	assert_int_equal(ntyped, 6);
 	close(pipes[1]);
-	assert_false(terminal_input_feed(&input, TERMINAL_ESC_NS, &feed, 3 * KEY_GAP_NS, &sink));
+	assert_false(terminal_input_feed(&input, TERMINAL_ESC_NS, &feed, 11 * KEY_GAP_NS, &sink));
 	assert_true(input.ended);
 	close(pipes[0]);
 }
