@@ -1,11 +1,15 @@
-# Greets by INT 10h, then names each key that INT 16h gives until it is a `q`.
+# Greets by INT 10h, then names each key that INT 16h gives until it is a `q`.  A key without a
+# character of its own is shown as a dot.
 	.include "guest.inc"
 	begin
 	say	greeting
 next:	xor	ah, ah
 	int	0x16
 	push	ax
-	mov	[key], al
+	cmp	al, ' '
+	jae	1f
+	mov	al, '.'
+1:	mov	[key], al
 	say	pressed
 	pop	ax
 	push	ax

@@ -1,6 +1,8 @@
-# Writes the text of its boot sector's end to the second sector, reads it back and compares.
+# Writes its boot sector as it was read to the second sector, reads it back and compares.
 	.include "guest.inc"
 	begin
+	mov	byte ptr [boot_drive], 0	# as in the image
+	mov	bp, dx
 	mov	ax, 0x0301
 	mov	bx, offset written
 	mov	cx, 2
@@ -10,8 +12,8 @@
 	mov	ax, 0x0201
 	mov	bx, 0x8000
 	mov	cx, 2
+	mov	dx, bp
 	mov	dh, 0
-	mov	dl, [boot_drive]
 	int	0x13
 	jc	failed
 	mov	si, offset written
