@@ -52,10 +52,8 @@ serial_byte(void *opaque, unsigned number, uint8_t byte)
 {
 	struct bhyve_board *board = opaque;
 
-	/* A line's bytes go out as they are. A closed pipe loses them, not the guest. */
-	console_text_flush(&board->text);
-	if (number == 0 && write(STDOUT_FILENO, &byte, 1) != 1)
-		return;
+	if (number == 0)
+		console_text_raw(&board->text, byte);
 }
 
 /* -e: an access to a port that nobody answers ends the run. */
