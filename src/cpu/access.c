@@ -7,9 +7,9 @@
 void
 tlb_flush(struct cpu *c)
 {
-	for (int user = 0; user < 2; user++)
+	for (int t = 0; t < TLB_COUNT; t++)
 		for (int i = 0; i < TLB_SIZE; i++)
-			c->tlbs[user][i].rtag = c->tlbs[user][i].wtag = TLB_INVALID;
+			c->tlbs[t][i].rtag = c->tlbs[t][i].wtag = TLB_INVALID;
 	c->generation++;
 	c->key = c->generation << 8 | c->mode;
 }
@@ -22,6 +22,17 @@ segment_fault(struct cpu *c, unsigned seg, enum cpu_cause cause, uint64_t ea, ui
 	return (fault_at(c, seg == SEG_SS ? VEC_SS : VEC_GP, 0, cause, ea, limit));
 }
 
+/* 64-bit mode knows no limits, but addresses must be canonical (SDM vol. 1, 3.3.7.1). */
+static bool
+canonical_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
+{
+	uint64_t lin = c->segc[seg].base + ea;
+
+	if (is_canonical(lin) && is_canonical(lin + size - 1))
+		return (true);
+	return (segment_fault(c, seg, CAUSE_SEG_LIMIT, lin, 0));
+}
+
 /* May SIZE bytes at EA of segment SEG be read or written? */
 static bool
 segment_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool write)
@@ -30,8 +41,10 @@ segment_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool writ
 	uint64_t last = ea + size - 1, low = 0, high;
 	bool code, down;
 
-	if (seg == SEG_NONE || (c->mode & MODE_L))
+	if (seg == SEG_NONE)
 		return (true);
+	if (c->mode & MODE_L)
+		return (canonical_check(c, seg, ea, size));
 	sr = &c->s->sregs.seg[seg];
 	if (sr->access & AR_UNUSABLE)
 		return (segment_fault(c, seg, CAUSE_SEG_RIGHTS, ea, 0));
@@ -50,15 +63,6 @@ segment_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool writ
 	}
 	if (ea < low || last > high)
 		return (segment_fault(c, seg, CAUSE_SEG_LIMIT, ea, sr->limit));
-	return (true);
-}
-
-/* Linear to physical. Without paging they are the same. */
-static bool
-translate(struct cpu *c, uint64_t lin, bool write, uint64_t *pa)
-{
-	(void)write;
-	*pa = lin & c->mem->a20_mask;
 	return (true);
 }
 
@@ -162,7 +166,7 @@ read_linear(struct cpu *c, uint64_t lin, unsigned size, uint64_t *value)
 		struct mem_page page;
 
 		step = access_step(part_in_page(at, size - done));
-		if (!translate(c, at, false, &pa))
+		if (!translate(c, at, PAGE_READ, &pa))
 			return (false);
 		page = memory_page(c->mem, pa);
 		tlb_fill(c, at, pa, &page, false);
@@ -180,14 +184,14 @@ write_linear(struct cpu *c, uint64_t lin, unsigned size, uint64_t value)
 	uint64_t pa;
 
 	/* All pages must be writable before the first byte changes. */
-	if (first < size && !translate(c, (lin + first) & c->lin_mask, true, &pa))
+	if (first < size && !translate(c, (lin + first) & c->lin_mask, PAGE_WRITE, &pa))
 		return (false);
 	for (unsigned done = 0; done < size; done += step) {
 		uint64_t at = (lin + done) & c->lin_mask;
 		struct mem_page page;
 
 		step = access_step(part_in_page(at, size - done));
-		if (!translate(c, at, true, &pa))
+		if (!translate(c, at, PAGE_WRITE, &pa))
 			return (false);
 		page = memory_page(c->mem, pa);
 		tlb_fill(c, at, pa, &page, true);
@@ -245,9 +249,9 @@ probe_write(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
 
 	if (wraps_in_segment(c, ea, size))
 		return (true);
-	if (!segment_check(c, seg, ea, size, true) || !translate(c, lin, true, &pa))
+	if (!segment_check(c, seg, ea, size, true) || !translate(c, lin, PAGE_WRITE, &pa))
 		return (false);
-	return (first == size || translate(c, (lin + first) & c->lin_mask, true, &pa));
+	return (first == size || translate(c, (lin + first) & c->lin_mask, PAGE_WRITE, &pa));
 }
 
 void
@@ -264,7 +268,7 @@ sys_load(struct cpu *c, uint64_t lin, unsigned size, uint64_t *value)
 	struct tlb_entry *current = c->tlb;
 	bool ok;
 
-	c->tlb = c->tlbs[0];
+	c->tlb = c->tlbs[TLB_SUPERVISOR];
 	ok = load(c, SEG_NONE, lin, size, value);
 	c->tlb = current;
 	return (ok);
@@ -276,7 +280,7 @@ sys_store(struct cpu *c, uint64_t lin, unsigned size, uint64_t value)
 	struct tlb_entry *current = c->tlb;
 	bool ok;
 
-	c->tlb = c->tlbs[0];
+	c->tlb = c->tlbs[TLB_SUPERVISOR];
 	ok = store(c, SEG_NONE, lin, size, value);
 	c->tlb = current;
 	return (ok);
@@ -287,7 +291,7 @@ fetch_page(struct cpu *c, uint64_t lin, const uint8_t **host, uint64_t *pa)
 {
 	struct mem_page page;
 
-	if (!translate(c, lin, false, pa))
+	if (!translate(c, lin, PAGE_FETCH, pa))
 		return (false);
 	page = memory_page(c->mem, *pa);
 	*host = page.type == MEM_RAM || page.type == MEM_ROM ? page.host : NULL;

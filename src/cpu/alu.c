@@ -70,8 +70,11 @@ alu(struct cpu *c, const struct op *op, struct vcpu_state *s, enum alu kind, enu
 		b = (uint64_t)op->imm & size_mask(size);
 	if (kind != MOV) {
 		if (form == FORM_MR || form == FORM_MI) {
-			if (!load(c, op->seg, op_ea(op, s), size, &a))
+			if (!load(c, op->seg, op_ea(op, s), size, &a)) {
+				if (kind != CMP && kind != TEST)
+					rmw_fault(c);
 				return (op_fault(c, op, s));
+			}
 		} else
 			a = reg_get(s, op->dst, size);
 	}
@@ -169,8 +172,10 @@ unary(struct cpu *c, const struct op *op, struct vcpu_state *s, enum unary kind,
 
 	if (form == FORM_RR)
 		a = reg_get(s, op->dst, size);
-	else if (!load(c, op->seg, op_ea(op, s), size, &a))
+	else if (!load(c, op->seg, op_ea(op, s), size, &a)) {
+		rmw_fault(c);
 		return (op_fault(c, op, s));
+	}
 	r = kind == INC ? a + 1 : kind == DEC ? a - 1 : kind == NOT ? ~a : 0 - a;
 	if (form == FORM_RR)
 		reg_set(s, op->dst, size, r);

@@ -100,7 +100,7 @@ do_cmpxchg(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	uint64_t a, acc = RAX(s) & size_mask(op->size), r;
 
-	if (!dst_get(c, op, s, &a))
+	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	r = acc - a;
 	if (!dst_set(c, op, s, a == acc ? reg_get(s, op->src, op->size) : a))
@@ -116,7 +116,7 @@ do_xadd(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	uint64_t a, b = reg_get(s, op->src, op->size), r;
 
-	if (!dst_get(c, op, s, &a))
+	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	r = a + b;
 	if (op->dkind == K_MEM && !dst_set(c, op, s, r))
@@ -144,6 +144,31 @@ do_cmpxchg8b(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		RDX(s) = a >> 32;
 	}
 	flags_merge(c, a == expected ? RFLAGS_ZF : 0, RFLAGS_ZF);
+	return (OP_NEXT);
+}
+
+/* The memory operand must be aligned to 16 bytes (SDM vol. 2A, CMPXCHG16B). */
+enum op_result
+do_cmpxchg16b(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	uint64_t ea = op_ea(op, s), low, high;
+	bool equal;
+
+	if (op->dkind != K_MEM)
+		return (fault(c, VEC_UD, CAUSE_INSTRUCTION));
+	if ((c->segc[op->seg].base + ea) & 15)
+		return (fault(c, VEC_GP, CAUSE_SEG_LIMIT));
+	if (!load(c, op->seg, ea, 8, &low) || !load(c, op->seg, ea + 8, 8, &high))
+		return (OP_FAULT);
+	equal = low == RAX(s) && high == RDX(s);
+	if (!store(c, op->seg, ea, 8, equal ? RBX(s) : low) ||
+	    !store(c, op->seg, ea + 8, 8, equal ? RCX(s) : high))
+		return (OP_FAULT);
+	if (!equal) {
+		RAX(s) = low;
+		RDX(s) = high;
+	}
+	flags_merge(c, equal ? RFLAGS_ZF : 0, RFLAGS_ZF);
 	return (OP_NEXT);
 }
 

@@ -7,20 +7,51 @@
 #define CPUID_TSC (1u << 4)
 #define CPUID_MSR (1u << 5)
 #define CPUID_CX8 (1u << 8)
+#define CPUID_PAE (1u << 6)
+#define CPUID_SEP (1u << 11)
+#define CPUID_PGE (1u << 13)
 #define CPUID_CMOV (1u << 15)
+#define CPUID_PAT (1u << 16)
+/* CPUID 1 ECX. */
+#define CPUID_CX16 (1u << 13)
+/* CPUID 7 EBX, ECX. */
+#define CPUID_SMEP (1u << 7)
+#define CPUID_SMAP (1u << 20)
+#define CPUID_UMIP (1u << 2)
+/* CPUID 80000001 EDX, ECX. */
+#define CPUID_SYSCALL (1u << 11)
+#define CPUID_NX (1u << 20)
+#define CPUID_1GB (1u << 26)
+#define CPUID_RDTSCP (1u << 27)
+#define CPUID_LM (1u << 29)
+#define CPUID_LAHF64 (1u << 0)
 
 struct model_identity {
 	uint32_t max_leaf;
 	uint32_t signature; /* family, model, stepping */
-	uint32_t features;
+	uint32_t features, features2;	/* leaf 1 EDX, ECX */
+	uint32_t leaf7_ebx, leaf7_ecx;
 	uint32_t max_extended;
+	uint32_t extended, extended2; /* leaf 80000001 EDX, ECX */
 };
 
+#define PENTIUM_FEATURES (CPUID_PSE | CPUID_TSC | CPUID_MSR | CPUID_CX8)
+#define P6_FEATURES \
+	(PENTIUM_FEATURES | CPUID_PAE | CPUID_SEP | CPUID_PGE | CPUID_CMOV | CPUID_PAT)
+
 static const struct model_identity identities[] = {
-    [CPU_486] = {1, 0x0433, 0, 0},
-    [CPU_PENTIUM] = {1, 0x0543, CPUID_TSC | CPUID_MSR | CPUID_CX8, 0},
-    [CPU_P6] = {2, 0x0633, CPUID_TSC | CPUID_MSR | CPUID_CX8 | CPUID_CMOV, 0x80000004},
-    [CPU_X86_64] = {2, 0x0633, CPUID_TSC | CPUID_MSR | CPUID_CX8 | CPUID_CMOV, 0x80000004},
+    [CPU_486] = {.max_leaf = 1, .signature = 0x0433},
+    [CPU_PENTIUM] = {.max_leaf = 1, .signature = 0x0543, .features = PENTIUM_FEATURES},
+    [CPU_P6] = {.max_leaf = 2, .signature = 0x0633, .features = P6_FEATURES},
+    [CPU_X86_64] = {.max_leaf = 7,
+	.signature = 0x000106a5, /* family 6, model 26 */
+	.features = P6_FEATURES,
+	.features2 = CPUID_CX16,
+	.leaf7_ebx = CPUID_SMEP | CPUID_SMAP,
+	.leaf7_ecx = CPUID_UMIP,
+	.max_extended = 0x80000008,
+	.extended = CPUID_SYSCALL | CPUID_NX | CPUID_1GB | CPUID_RDTSCP | CPUID_LM,
+	.extended2 = CPUID_LAHF64},
 };
 
 static const char vendor[12] = "GenuineIntel";
@@ -54,9 +85,18 @@ cpuid_leaf(const struct model_identity *id, uint32_t leaf, uint32_t out[4])
 		out[2] = word_at(vendor, 2);
 	} else if (leaf == 1) {
 		out[0] = id->signature;
+		out[2] = id->features2;
 		out[3] = id->features;
 	} else if (leaf == 2)
 		out[0] = 1; /* no cache descriptors */
+	else if (leaf == 7 && id->max_leaf >= 7) {
+		out[1] = id->leaf7_ebx;
+		out[2] = id->leaf7_ecx;
+	} else if (leaf == 0x80000001 && id->max_extended >= leaf) {
+		out[2] = id->extended2;
+		out[3] = id->extended;
+	} else if (leaf == 0x80000008 && id->max_extended >= leaf)
+		out[0] = 48 << 8 | 40; /* bits of linear and physical addresses */
 }
 
 enum op_result
@@ -113,8 +153,48 @@ msr_storage(struct vcpu_state *s, uint32_t number)
 		return (&s->msr.pat);
 	case MSR_MISC_ENABLE:
 		return (&s->msr.misc_enable);
+	case MSR_EFER:
+		return (&s->sregs.efer);
+	case MSR_STAR:
+		return (&s->msr.star);
+	case MSR_LSTAR:
+		return (&s->msr.lstar);
+	case MSR_CSTAR:
+		return (&s->msr.cstar);
+	case MSR_FMASK:
+		return (&s->msr.fmask);
+	case MSR_FSBASE:
+		return (&s->sregs.seg[SEG_FS].base);
+	case MSR_GSBASE:
+		return (&s->sregs.seg[SEG_GS].base);
+	case MSR_KERNEL_GSBASE:
+		return (&s->msr.kernel_gsbase);
+	case MSR_TSC_AUX:
+		return (&s->msr.tsc_aux);
 	default:
 		return (NULL);
+	}
+}
+
+/* Whether VALUE may be written to the MSR: canonical addresses, no reserved bits. */
+static bool
+msr_value_ok(const struct vcpu_state *s, uint32_t number, uint64_t value)
+{
+	switch (number) {
+	case MSR_EFER:
+		if (value & ~(uint64_t)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE))
+			return (false);
+		return (!((value ^ s->sregs.efer) & EFER_LME) || !(s->sregs.cr0 & CR0_PG));
+	case MSR_LSTAR:
+	case MSR_CSTAR:
+	case MSR_FSBASE:
+	case MSR_GSBASE:
+	case MSR_KERNEL_GSBASE:
+	case MSR_SYSENTER_ESP:
+	case MSR_SYSENTER_EIP:
+		return (is_canonical(value));
+	default:
+		return (true);
 	}
 }
 
@@ -141,13 +221,26 @@ do_wrmsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	uint64_t value = RDX(s) << 32 | (uint32_t)RAX(s), *msr = msr_storage(s, number);
 
 	(void)op;
-	if (c->cpl != 0 || (msr == NULL && number != MSR_TSC))
+	if (c->cpl != 0 || (msr == NULL && number != MSR_TSC) || !msr_value_ok(s, number, value))
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
+	if (number == MSR_EFER) /* LMA follows CR0.PG, not the write */
+		value = (value & ~(uint64_t)EFER_LMA) | (s->sregs.efer & EFER_LMA);
 	if (msr != NULL)
 		*msr = value;
 	else
 		s->msr.tsc_offset += value - tsc_now(c);
+	cpu_sregs_changed(c);
 	return (OP_END);
+}
+
+enum op_result
+do_rdtscp(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	enum op_result result = do_rdtsc(c, op, s);
+
+	if (result != OP_FAULT)
+		RCX(s) = (uint32_t)s->msr.tsc_aux;
+	return (result);
 }
 
 /* An exit to the hypervisor where there is one that wants it, else undefined. */

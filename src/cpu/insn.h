@@ -69,7 +69,7 @@ extern const struct family fam_shl, fam_shr, fam_sar;				      /* shift.c */
 plain_fn do_xchg, do_xlat, do_cbw, do_cwd, do_lahf, do_sahf, do_pushf, do_popf,
     do_pusha, do_popa, do_enter, do_leave, do_mov_sreg, do_push_mem, do_pop_mem, do_push_sreg,
     do_pop_sreg, do_lfs, do_nop, do_bswap, do_setcc, do_cmovcc;			 /* move.c */
-plain_fn do_cmpxchg, do_xadd, do_cmpxchg8b, do_bt, do_bts, do_btr, do_btc, do_bsf, do_bsr,
+plain_fn do_cmpxchg, do_cmpxchg16b, do_xadd, do_cmpxchg8b, do_bt, do_bts, do_btr, do_btc, do_bsf, do_bsr,
     do_clc, do_stc, do_cmc, do_cld, do_std;				 /* bit.c */
 plain_fn do_rol, do_ror, do_rcl, do_rcr, do_shl, do_shr, do_sar, do_shld, do_shrd; /* shift.c */
 plain_fn do_mul, do_imul1, do_imul2, do_div, do_idiv, do_aaa, do_aas, do_aam, do_aad, do_daa,
@@ -80,8 +80,9 @@ plain_fn do_jmp_far, do_call_far, do_ret_far, do_int, do_int3, do_int1, do_into,
     do_bound, do_ud;								 /* branch.c */
 plain_fn do_cli, do_sti, do_mov_cr, do_mov_dr, do_lgdt, do_lidt, do_sgdt, do_sidt, do_lldt,
     do_ltr, do_sldt, do_str, do_lmsw, do_smsw, do_clts, do_lar, do_lsl, do_verr, do_verw, do_arpl,
-    do_invd, do_invlpg, do_wait;						 /* system.c */
-plain_fn do_cpuid, do_rdtsc, do_rdmsr, do_wrmsr, do_vmcall;			 /* identity.c */
+    do_invd, do_invlpg, do_wait, do_stac, do_clac;						 /* system.c */
+plain_fn do_syscall, do_sysret, do_sysenter, do_sysexit, do_swapgs; /* long.c */
+plain_fn do_cpuid, do_rdtsc, do_rdtscp, do_rdmsr, do_wrmsr, do_vmcall;			 /* identity.c */
 plain_fn do_no_fpu;								 /* x87.c */
 
 /* --- operands of plain handlers, by what decoding found ----------------------------------------- */
@@ -110,6 +111,16 @@ dst_get(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t *valu
 		return (true);
 	}
 	return (load(c, op->seg, op_ea(op, s), op->size, value));
+}
+
+/* The destination of a read-modify-write instruction. */
+static inline bool
+dst_get_rmw(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t *value)
+{
+	if (dst_get(c, op, s, value))
+		return (true);
+	rmw_fault(c);
+	return (false);
 }
 
 static inline bool

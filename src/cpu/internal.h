@@ -105,6 +105,8 @@ struct tlb_entry {
 	uint32_t *code;	  /* chunks of the physical page that hold decoded code */
 };
 #define TLB_INVALID 1u
+/* Supervisor; user; supervisor that may touch user pages (SMAP is on and RFLAGS.AC is set). */
+enum { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_COUNT };
 
 /* A segment for fast access: [0, rend) may be read, [0, wend) written, from base on. */
 struct seg_cache {
@@ -170,7 +172,7 @@ struct cpu {
 	size_t arena_used;
 	uint32_t *code_map; /* per physical page: chunks with code */
 	uint64_t code_pages;
-	struct tlb_entry *tlbs[2]; /* supervisor, user */
+	struct tlb_entry *tlbs[TLB_COUNT];
 	uint64_t generation;
 	uint64_t paging[4]; /* CR0.PG/WP, CR3, CR4, EFER that the TLB was filled under */
 	struct trace *single; /* for one instruction at a time */
@@ -250,7 +252,21 @@ gpr_write(uint64_t *reg, unsigned size, uint64_t value)
 	*reg = (*reg & ~mask) | (value & size_mask(size));
 }
 
+static inline bool
+is_canonical(uint64_t lin)
+{
+	return ((uint64_t)((int64_t)(lin << 16) >> 16) == lin);
+}
+
 /* --- segments, memory ---------------------------------------------------------------------- */
+
+enum page_access { PAGE_READ, PAGE_WRITE, PAGE_FETCH };
+/* LIN's physical address for this access by the current TLB's privilege; false: #PF (paging.c). */
+bool translate(struct cpu *c, uint64_t lin, enum page_access access, uint64_t *pa);
+bool pdptes_valid(struct cpu *c, uint64_t cr3);
+/* Privilege CPL from now on: which TLB serves. */
+void set_cpl(struct cpu *c, unsigned cpl);
+void tlb_choose(struct cpu *c);
 
 /* Slow paths (access.c): everything that the TLB does not know. load_slow leaves c->mem_value. */
 bool load_slow(struct cpu *c, unsigned seg, uint64_t ea, unsigned size);
@@ -320,6 +336,14 @@ op_ea(const struct op *op, struct vcpu_state *s)
 	return ((reg_get(s, op->base, 8) + (reg_get(s, op->index, 8) << op->scale) +
 		    (uint64_t)op->disp) &
 	    op->amask);
+}
+
+/* The load of a read-modify-write failed: as a page fault it is one of writing. */
+static inline void
+rmw_fault(struct cpu *c)
+{
+	if (c->fault.vector == VEC_PF)
+		c->fault.error |= PFEC_W;
 }
 
 /* --- leaving a trace ------------------------------------------------------------------------ */
@@ -414,6 +438,8 @@ enum op_result far_return(struct cpu *c, unsigned size, unsigned release);
 /* Return to CS:IP at this or an outer privilege, ST behind what was popped (RET, IRET). */
 enum op_result return_to(struct cpu *c, struct stack *st, uint16_t selector, uint64_t ip,
     unsigned size, unsigned release);
+/* After a return to less privilege: data segments that it may not see become null. */
+void drop_privileged_segments(struct cpu *c);
 /* What a load of SELECTOR leaves in real or virtual-8086 mode. */
 void real_segment_set(struct cpu *c, unsigned seg, uint16_t selector);
 

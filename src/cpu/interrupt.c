@@ -6,6 +6,7 @@
 
 #include "cpu/deliver.h"
 #include "cpu/internal.h"
+#include "cpu/long.h"
 #include "cpu/tss.h"
 
 /* The EXT bit: the event did not come from an instruction like INT n (SDM vol. 3A, 6.13). */
@@ -147,7 +148,7 @@ deliver_through_gate(struct cpu *c, const struct delivery *d, const struct gate 
 	struct vcpu_state *s = c->s;
 	const struct vcpu_sregs saved = s->sregs;
 	uint64_t flags = flags_image(c, d), frame[10];
-	uint8_t saved_cpl = c->cpl, saved_mode = c->mode;
+	uint8_t saved_mode = c->mode;
 	bool from_vm = c->mode & MODE_VM;
 	struct stack st = stack_begin(c);
 	unsigned n = 0;
@@ -168,7 +169,7 @@ deliver_through_gate(struct cpu *c, const struct delivery *d, const struct gate 
 		frame[n++] = RSP(s);
 		/* From here on the new stack is used: pushes check it as the new privilege does. */
 		c->mode &= (uint8_t)~MODE_VM;
-		c->cpl = (uint8_t)target;
+		set_cpl(c, target);
 		segment_set(c, SEG_SS, &ss);
 		st.sp = sp;
 	}
@@ -180,7 +181,6 @@ deliver_through_gate(struct cpu *c, const struct delivery *d, const struct gate 
 	if (g->offset > cs->limit)
 		fault_at(c, VEC_GP, ext_bit(d), CAUSE_FETCH_LIMIT, g->offset, cs->limit);
 	if (g->offset > cs->limit || !push_all(c, &st, g->size, frame, n)) {
-		c->cpl = saved_cpl;
 		c->mode = saved_mode;
 		s->sregs = saved;
 		cpu_sregs_changed(c);
@@ -228,6 +228,8 @@ deliver(struct cpu *c, const struct delivery *d)
 	if ((c->mode & MODE_VM) && d->kind == EVENT_SW_INTR &&
 	    (c->s->gpr.rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
 		return (fault_at(c, VEC_GP, 0, CAUSE_PRIVILEGE, d->vector, 0));
+	if (long_mode(c))
+		return (deliver_long(c, d));
 	return (c->mode & MODE_PE ? deliver_protected(c, d) : deliver_real(c, d));
 }
 
@@ -279,7 +281,7 @@ iret_to_vm(struct cpu *c, struct stack *st, uint64_t ip, uint64_t cs, uint64_t f
 		if (!stack_pop(c, st, 4, &data[i]))
 			return (OP_FAULT);
 	rflags_set(c, flags, writable_flags(4) | RFLAGS_VM | RFLAGS_VIF | RFLAGS_VIP);
-	c->cpl = 3;
+	set_cpl(c, 3);
 	for (int i = 0; i < 4; i++)
 		real_segment_set(c, order[i], (uint16_t)data[i]);
 	real_segment_set(c, SEG_SS, (uint16_t)ss);
@@ -322,7 +324,10 @@ interrupt_return(struct cpu *c, unsigned size)
 
 	if ((c->mode & MODE_VM) && (c->s->gpr.rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
-	result = is_protected(c) ? iret_protected(c, size) : iret_real(c, size);
+	if (c->mode & MODE_L)
+		result = iret_long(c, size);
+	else
+		result = is_protected(c) ? iret_protected(c, size) : iret_real(c, size);
 	/* IRET ends the blocking of NMIs (SDM vol. 3A, 6.7.1). */
 	if (result != OP_FAULT) {
 		c->s->events.interruptibility &= ~SHADOW_NMI;

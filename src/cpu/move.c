@@ -96,7 +96,8 @@ do_push_sreg(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	struct stack st = stack_begin(c);
 
 	st.sp = (st.sp & ~c->sp_mask) | ((st.sp - op->size) & c->sp_mask);
-	if (!store(c, SEG_SS, st.sp & c->sp_mask, 2, s->sregs.seg[op->dst].selector))
+	if (!store(c, SEG_SS, st.sp & c->sp_mask, op->size == 8 ? 8 : 2,
+		s->sregs.seg[op->dst].selector))
 		return (OP_FAULT);
 	stack_commit(c, &st);
 	return (OP_NEXT);
@@ -346,10 +347,12 @@ HANDLER(movsx_r1, extend(c, op, s, FORM_RR, 1, true))
 HANDLER(movsx_r2, extend(c, op, s, FORM_RR, 2, true))
 HANDLER(movsx_m1, extend(c, op, s, FORM_RM, 1, true))
 HANDLER(movsx_m2, extend(c, op, s, FORM_RM, 2, true))
+HANDLER(movsx_r4, extend(c, op, s, FORM_RR, 4, true))
+HANDLER(movsx_m4, extend(c, op, s, FORM_RM, 4, true))
 const struct family fam_movzx = {.fn = {[FORM_RR] = {movzx_r1, movzx_r2, NULL, NULL},
 				     [FORM_RM] = {movzx_m1, movzx_m2, NULL, NULL}}};
-const struct family fam_movsx = {.fn = {[FORM_RR] = {movsx_r1, movsx_r2, NULL, NULL},
-				     [FORM_RM] = {movsx_m1, movsx_m2, NULL, NULL}}};
+const struct family fam_movsx = {.fn = {[FORM_RR] = {movsx_r1, movsx_r2, movsx_r4, NULL},
+				     [FORM_RM] = {movsx_m1, movsx_m2, movsx_m4, NULL}}};
 
 enum op_result
 do_cbw(struct cpu *c, const struct op *op, struct vcpu_state *s)
@@ -380,7 +383,7 @@ do_xchg(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		reg_set(s, op->dst, op->size, a);
 		return (OP_NEXT);
 	}
-	if (!dst_get(c, op, s, &a) || !dst_set(c, op, s, b))
+	if (!dst_get_rmw(c, op, s, &a) || !dst_set(c, op, s, b))
 		return (OP_FAULT);
 	reg_set(s, op->src, op->size, a);
 	return (OP_NEXT);

@@ -42,14 +42,14 @@ allocate(struct cpu *c)
 	c->jcache = malloc(JCACHE_SIZE * sizeof(*c->jcache));
 	c->hash = calloc(HASH_SIZE, sizeof(*c->hash));
 	c->page_hash = calloc(PAGE_HASH_SIZE, sizeof(*c->page_hash));
-	c->tlbs[0] = malloc(TLB_SIZE * sizeof(struct tlb_entry));
-	c->tlbs[1] = malloc(TLB_SIZE * sizeof(struct tlb_entry));
+	for (int i = 0; i < TLB_COUNT; i++)
+		c->tlbs[i] = malloc(TLB_SIZE * sizeof(struct tlb_entry));
 	c->single = calloc(1, sizeof(struct trace) + 2 * sizeof(struct op));
 	c->arena = map_zeroed(trace_arena_size());
 	c->code_map = map_zeroed((size_t)(c->code_pages + 1) * sizeof(*c->code_map));
 	c->decoder = decoder_create();
 	return (c->jcache != NULL && c->hash != NULL && c->page_hash != NULL &&
-	    c->tlbs[0] != NULL && c->tlbs[1] != NULL && c->single != NULL && c->arena != NULL &&
+	    c->tlbs[0] != NULL && c->tlbs[1] != NULL && c->tlbs[2] != NULL && c->single != NULL && c->arena != NULL &&
 	    c->code_map != NULL && c->decoder != NULL);
 }
 
@@ -88,8 +88,8 @@ cpu_destroy(struct cpu *c)
 	free(c->jcache);
 	free(c->hash);
 	free(c->page_hash);
-	free(c->tlbs[0]);
-	free(c->tlbs[1]);
+	for (int i = 0; i < TLB_COUNT; i++)
+		free(c->tlbs[i]);
 	free(c->single);
 	free(c->decoder);
 	if (c->arena != NULL)
@@ -166,6 +166,7 @@ rflags_set(struct cpu *c, uint64_t value, uint64_t mask)
 	c->s->gpr.rflags = now;
 	flags_set(c, now);
 	attention_update(c);
+	tlb_choose(c);
 	if (vm_changed)
 		cpu_sregs_changed(c);
 }

@@ -6,13 +6,16 @@
 
 /* May this segment be used by plain comparison with [0, end)? Expand-down ones may not. */
 static struct seg_cache
-cache_of(const struct cpu *c, const struct x86_segment *sr)
+cache_of(const struct cpu *c, unsigned seg, const struct x86_segment *sr)
 {
 	struct seg_cache sc = {.base = sr->base};
 	bool code = sr->access & AR_TYPE_CODE;
 	uint64_t end = (uint64_t)sr->limit + 1;
 
 	if (c->mode & MODE_L) {
+		/* Only FS and GS have a base (SDM vol. 3A, 3.4.4). */
+		if (seg != SEG_FS && seg != SEG_GS)
+			sc.base = 0;
 		sc.rend = sc.wend = UINT64_MAX;
 		return (sc);
 	}
@@ -48,7 +51,7 @@ cpu_segment_changed(struct cpu *c, unsigned seg)
 {
 	const struct x86_segment *sr = &c->s->sregs.seg[seg];
 
-	c->segc[seg] = cache_of(c, sr);
+	c->segc[seg] = cache_of(c, seg, sr);
 	if (seg == SEG_CS)
 		c->cs_end = c->mode & MODE_L ? UINT64_MAX : (uint64_t)sr->limit + 1;
 	if (seg == SEG_SS) {
@@ -103,10 +106,25 @@ cpu_sregs_changed(struct cpu *c)
 	for (unsigned seg = 0; seg < SEG_COUNT; seg++)
 		cpu_segment_changed(c, seg);
 	c->segc[SEG_NONE] = (struct seg_cache){.rend = UINT64_MAX, .wend = UINT64_MAX};
-	c->tlb = c->tlbs[c->cpl == 3];
+	tlb_choose(c);
 	/* In the masks' way of speaking an 8086 has no more than 16 bits of SP either. */
 	if (c->config.model <= CPU_286)
 		c->sp_mask = UINT16_MAX;
+}
+
+void
+tlb_choose(struct cpu *c)
+{
+	bool ac = (c->s->sregs.cr4 & CR4_SMAP) && (c->s->gpr.rflags & RFLAGS_AC);
+
+	c->tlb = c->tlbs[c->cpl == 3 ? TLB_USER : ac ? TLB_SUPERVISOR_AC : TLB_SUPERVISOR];
+}
+
+void
+set_cpl(struct cpu *c, unsigned cpl)
+{
+	c->cpl = (uint8_t)cpl;
+	tlb_choose(c);
 }
 
 void
@@ -197,6 +215,14 @@ load_stack_segment(struct cpu *c, uint16_t selector)
 	uint64_t descriptor;
 	struct x86_segment seg;
 
+	/* 64-bit code below privilege 3 may load a null SS (SDM vol. 2B, MOV). */
+	if (SEL_IS_NULL(selector) && (c->mode & MODE_L) && c->cpl < 3 &&
+	    SEL_RPL(selector) == c->cpl) {
+		segment_set(c, SEG_SS,
+		    &(struct x86_segment){.selector = selector,
+			.access = AR_UNUSABLE | (uint32_t)c->cpl << AR_DPL_SHIFT});
+		return (true);
+	}
 	if (!stack_segment_check(c, selector, c->cpl, VEC_GP, &descriptor) ||
 	    !descriptor_mark_accessed(c, selector, descriptor))
 		return (false);
@@ -216,6 +242,7 @@ load_data_segment(struct cpu *c, unsigned seg, uint16_t selector)
 	bool code;
 
 	if (SEL_IS_NULL(selector)) {
+		/* Intel processors keep the base of a null FS or GS in 64-bit mode; ours clears it. */
 		segment_set(c, seg,
 		    &(struct x86_segment){.selector = selector, .access = AR_UNUSABLE});
 		return (true);

@@ -58,8 +58,10 @@ shift_imm(struct cpu *c, const struct op *op, struct vcpu_state *s, enum shift k
 
 	if (form == FORM_RI)
 		a = reg_get(s, op->dst, size);
-	else if (!load(c, op->seg, op_ea(op, s), size, &a))
+	else if (!load(c, op->seg, op_ea(op, s), size, &a)) {
+		rmw_fault(c);
 		return (op_fault(c, op, s));
+	}
 	r = count != 0 ? shift(c, kind, a, count, size) : a;
 	if (form == FORM_RI)
 		reg_set(s, op->dst, size, r);
@@ -135,7 +137,7 @@ shift_cl(struct cpu *c, const struct op *op, struct vcpu_state *s, enum shift ki
 	unsigned count = op_count(c, op, s);
 	uint64_t a;
 
-	if (!dst_get(c, op, s, &a))
+	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count != 0)
 		a = shift(c, kind, a, count, op->size);
@@ -180,7 +182,7 @@ do_rol(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	unsigned bits = op->size * 8u, count = op_count(c, op, s), by = count % bits;
 	uint64_t a, r;
 
-	if (!dst_get(c, op, s, &a))
+	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
 		return (OP_NEXT);
@@ -196,7 +198,7 @@ do_ror(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	unsigned bits = op->size * 8u, count = op_count(c, op, s), by = count % bits;
 	uint64_t a, r;
 
-	if (!dst_get(c, op, s, &a))
+	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
 		return (OP_NEXT);
@@ -214,7 +216,7 @@ do_rcl(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	bool cf = flag_cf(c);
 	uint64_t a, r;
 
-	if (!dst_get(c, op, s, &a))
+	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
 		return (OP_NEXT);
@@ -238,7 +240,7 @@ do_rcr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	bool cf = flag_cf(c);
 	uint64_t a, r;
 
-	if (!dst_get(c, op, s, &a))
+	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
 		return (OP_NEXT);
@@ -279,7 +281,7 @@ do_shld(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	uint64_t a, b = reg_get(s, op->src, op->size), r;
 	unsigned __int128 wide;
 
-	if (!dst_get(c, op, s, &a))
+	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
 		return (dst_set(c, op, s, a) ? OP_NEXT : OP_FAULT);
@@ -303,7 +305,7 @@ do_shrd(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	uint64_t a, b = reg_get(s, op->src, op->size), r;
 	unsigned __int128 wide;
 
-	if (!dst_get(c, op, s, &a))
+	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
 		return (dst_set(c, op, s, a) ? OP_NEXT : OP_FAULT);

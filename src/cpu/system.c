@@ -55,7 +55,35 @@ do_sti(struct cpu *c, const struct op *op, struct vcpu_state *s)
 /* --- control and debug registers ---------------------------------------------------------------------- */
 
 /* CR4 bits of what this CPU has. */
-#define CR4_KNOWN (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE)
+#define CR4_KNOWN \
+	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | \
+	    CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
+
+/* PAE paging in legacy mode reads four entries at CR3, which must be valid. */
+static bool
+pae_tables_ok(struct cpu *c, uint64_t cr0, uint64_t cr3, uint64_t cr4)
+{
+	if (!(cr0 & CR0_PG) || !(cr4 & CR4_PAE) || (c->s->sregs.efer & EFER_LME))
+		return (true);
+	return (pdptes_valid(c, cr3));
+}
+
+/* Turning paging on with EFER.LME enters IA-32e mode, off leaves it (SDM vol. 3A, 9.8.5). */
+static bool
+change_long_mode(struct cpu *c, uint64_t value)
+{
+	struct vcpu_sregs *sr = &c->s->sregs;
+	bool on = value & CR0_PG;
+
+	if (on == ((sr->cr0 & CR0_PG) != 0) || !(sr->efer & EFER_LME))
+		return (true);
+	if (on && (!(sr->cr4 & CR4_PAE) || (sr->seg[SEG_CS].access & AR_L)))
+		return (false);
+	if (!on && (c->mode & MODE_L))
+		return (false);
+	sr->efer = on ? sr->efer | EFER_LMA : sr->efer & ~(uint64_t)EFER_LMA;
+	return (true);
+}
 
 static enum op_result
 write_cr0(struct cpu *c, uint64_t value)
@@ -64,24 +92,36 @@ write_cr0(struct cpu *c, uint64_t value)
 	const uint64_t known = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM |
 	    CR0_NW | CR0_CD | CR0_PG;
 
-	if (((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD)))
+	if (((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD)) ||
+	    value >> 32 != 0 || !pae_tables_ok(c, value, sr->cr3, sr->cr4) ||
+	    !change_long_mode(c, value))
 		return (fault(c, VEC_GP, CAUSE_RESERVED));
-	if (value & CR0_PG) {
-		c->error = "paging (CR0.PG) is not part of this build's CPU";
-		c->exit = CPU_EXIT_ERROR;
-		return (OP_EXIT);
-	}
 	sr->cr0 = (value & known) | CR0_ET;
 	cpu_sregs_changed(c);
 	return (OP_END);
 }
 
 static enum op_result
+write_cr3(struct cpu *c, uint64_t value)
+{
+	if (!pae_tables_ok(c, c->s->sregs.cr0, value, c->s->sregs.cr4))
+		return (fault(c, VEC_GP, CAUSE_RESERVED));
+	c->s->sregs.cr3 = value;
+	c->paging[1] = value;
+	tlb_flush(c);
+	return (OP_END);
+}
+
+static enum op_result
 write_cr4(struct cpu *c, uint64_t value)
 {
-	if (value & ~(uint64_t)CR4_KNOWN)
+	struct vcpu_sregs *sr = &c->s->sregs;
+
+	if ((value & ~(uint64_t)CR4_KNOWN) ||
+	    ((sr->efer & EFER_LMA) && !(value & CR4_PAE)) ||
+	    !pae_tables_ok(c, sr->cr0, sr->cr3, value))
 		return (fault(c, VEC_GP, CAUSE_RESERVED));
-	c->s->sregs.cr4 = value;
+	sr->cr4 = value;
 	cpu_sregs_changed(c);
 	return (OP_END);
 }
@@ -92,10 +132,11 @@ do_mov_cr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	struct vcpu_sregs *sr = &s->sregs;
 	bool from = op->imm != 0;
 	unsigned n = from ? op->src : op->dst;
-	uint64_t *const reg[] = {&sr->cr0, NULL, &sr->cr2, &sr->cr3, &sr->cr4};
+	uint64_t *const reg[] = {&sr->cr0, NULL, &sr->cr2, &sr->cr3, &sr->cr4, NULL, NULL, NULL,
+	    &sr->cr8};
 	uint64_t value;
 
-	if (n > 4 || reg[n] == NULL)
+	if (n > 8 || reg[n] == NULL)
 		return (fault(c, VEC_UD, CAUSE_INSTRUCTION));
 	if (!privileged(c))
 		return (OP_FAULT);
@@ -108,9 +149,9 @@ do_mov_cr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (write_cr0(c, value));
 	if (n == 4)
 		return (write_cr4(c, value));
-	*reg[n] = value;
 	if (n == 3)
-		tlb_flush(c);
+		return (write_cr3(c, value));
+	*reg[n] = value;
 	return (OP_END);
 }
 
@@ -158,10 +199,21 @@ do_lmsw(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	return (OP_END);
 }
 
+/* CR4.UMIP keeps SGDT, SIDT, SLDT, SMSW, STR from user code (SDM vol. 3A, 2.5). */
+static bool
+umip_allows(struct cpu *c)
+{
+	if (!(c->s->sregs.cr4 & CR4_UMIP) || c->cpl == 0)
+		return (true);
+	return (fault_at(c, VEC_GP, 0, CAUSE_PRIVILEGE, c->cpl, 0));
+}
+
 /* A 16-bit system value to a register of any size or to 16 bits of memory. */
 static enum op_result
 store_word(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t value)
 {
+	if (!umip_allows(c))
+		return (OP_FAULT);
 	if (op->dkind == K_MEM)
 		return (store(c, op->seg, op_ea(op, s), 2, value) ? OP_NEXT : OP_FAULT);
 	reg_set(s, op->dst, op->size, value);
@@ -172,6 +224,32 @@ enum op_result
 do_smsw(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	return (store_word(c, op, s, s->sregs.cr0));
+}
+
+/* SMAP's switch for explicit accesses to user pages. */
+static enum op_result
+change_ac(struct cpu *c, bool on)
+{
+	if (c->cpl != 0)
+		return (fault(c, VEC_UD, CAUSE_INSTRUCTION));
+	rflags_set(c, on ? RFLAGS_AC : 0, RFLAGS_AC);
+	return (OP_NEXT);
+}
+
+enum op_result
+do_stac(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	(void)op;
+	(void)s;
+	return (change_ac(c, true));
+}
+
+enum op_result
+do_clac(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	(void)op;
+	(void)s;
+	return (change_ac(c, false));
 }
 
 enum op_result
@@ -239,6 +317,8 @@ store_table(struct cpu *c, const struct op *op, struct vcpu_state *s,
 	uint64_t ea = op_ea(op, s), base = table->base;
 	unsigned width = op->size == 8 ? 8 : 4;
 
+	if (!umip_allows(c))
+		return (OP_FAULT);
 	if (c->config.model == CPU_286)
 		base |= 0xff000000; /* the sixth byte is all ones */
 	if (!probe_write(c, op->seg, ea, width + 2) ||
@@ -305,6 +385,14 @@ system_segment(struct cpu *c, uint16_t selector, struct x86_segment *seg)
 	if (!descriptor_read(c, selector, VEC_GP, &descriptor))
 		return (false);
 	*seg = segment_from_descriptor(selector, descriptor);
+	if (!(c->s->sregs.efer & EFER_LMA))
+		return (true);
+	/* 16 bytes in IA-32e mode: the second half has bits 32-63 of the base (vol. 3A, 7.2.3). */
+	if (SEL_INDEX(selector) + 15 > c->s->sregs.gdtr.limit)
+		return (selector_fault(c, VEC_GP, selector), false);
+	if (!sys_load(c, c->s->sregs.gdtr.base + SEL_INDEX(selector) + 8, 8, &descriptor))
+		return (false);
+	seg->base |= descriptor << 32;
 	return (true);
 }
 

@@ -204,6 +204,17 @@ decode_fault(struct cpu *c, const struct fetch *f, int result, unsigned availabl
 	return (fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, f->rip + available, c->cs_end - 1));
 }
 
+/* OP is the one of number IDX, OFF bytes from the trace's start. */
+static void
+place_op(struct op *op, unsigned off, unsigned idx)
+{
+	op->off = (uint16_t)off;
+	op->idx = (uint8_t)idx;
+	/* RIP-relative addresses count from the next instruction; RIP here is the trace's. */
+	if (op->base == offsetof(struct vcpu_state, gpr.rip))
+		op->disp += op->off + op->len;
+}
+
 /* The handler behind a trace's last op: goes on at the next instruction. */
 static void
 close_trace(struct trace *t, const struct op *last)
@@ -249,8 +260,7 @@ decode_single(struct cpu *c, const struct fetch *f, struct trace *t)
 	if (result <= 0)
 		return (decode_fault(c, f, result, available));
 	t->nops = 1;
-	t->ops[0].off = 0;
-	t->ops[0].idx = 0;
+	place_op(&t->ops[0], 0, 0);
 	t->len = t->ops[0].len;
 	t->pa2 = second != NULL && t->len > in_page ? pa2 >> X86_PAGE_SHIFT : NO_PAGE;
 	close_trace(t, &t->ops[0]);
@@ -274,8 +284,7 @@ decode_trace(struct cpu *c, const struct fetch *f, struct trace *t)
 
 		if (decode_op(c, f->host + offset + done, available, op, &ends) <= 0)
 			break;
-		op->off = (uint16_t)done;
-		op->idx = t->nops++;
+		place_op(op, done, t->nops++);
 		done += op->len;
 	}
 	if (t->nops == 0)

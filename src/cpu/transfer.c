@@ -1,5 +1,6 @@
 /* Far jumps, calls and returns. SDM vol. 3A, 5.8; vol. 2A and 2B, CALL, JMP, RET. */
 #include "cpu/internal.h"
+#include "cpu/long.h"
 #include "cpu/tss.h"
 
 #define GATE_PARAMS_MAX 31
@@ -25,8 +26,9 @@ direct_code_ok(struct cpu *c, uint16_t selector, const struct x86_segment *cs)
 {
 	unsigned dpl = segment_dpl(cs->access);
 
-	if (cs->access & AR_TYPE_CONFORM ? dpl > c->cpl :
-					   dpl != c->cpl || SEL_RPL(selector) > c->cpl)
+	if (!code_size_ok(c, cs) ||
+	    (cs->access & AR_TYPE_CONFORM ? dpl > c->cpl :
+					    dpl != c->cpl || SEL_RPL(selector) > c->cpl))
 		return (selector_fault(c, VEC_GP, selector), false);
 	if (!(cs->access & AR_P))
 		return (selector_fault(c, VEC_NP, selector), false);
@@ -40,7 +42,7 @@ jump_to_code(struct cpu *c, uint16_t selector, uint64_t descriptor, uint64_t off
 
 	if (!direct_code_ok(c, selector, &cs))
 		return (OP_FAULT);
-	if (offset > cs.limit)
+	if (!target_ok(c, &cs, offset))
 		return (limit_fault(c, offset, cs.limit));
 	if (!descriptor_mark_accessed(c, selector, descriptor))
 		return (OP_FAULT);
@@ -127,7 +129,7 @@ call_inner(struct cpu *c, const struct call_gate *g, const struct x86_segment *c
 	frame[n++] = s->sregs.seg[SEG_CS].selector;
 	frame[n++] = next_rip;
 	segment_set(c, SEG_SS, &ss);
-	c->cpl = (uint8_t)target;
+	set_cpl(c, target);
 	st.sp = sp;
 	for (unsigned i = 0; i < n; i++) {
 		if (!stack_push(c, &st, g->size, frame[i])) {
@@ -269,7 +271,7 @@ far_call(struct cpu *c, uint16_t selector, uint64_t offset, unsigned size, uint6
 	if (!stack_push(c, &st, size, c->s->sregs.seg[SEG_CS].selector) ||
 	    !stack_push(c, &st, size, next_rip))
 		return (OP_FAULT);
-	if (offset > cs.limit)
+	if (!target_ok(c, &cs, offset))
 		return (limit_fault(c, offset, cs.limit));
 	if (protected_mode && !descriptor_mark_accessed(c, selector, descriptor))
 		return (OP_FAULT);
@@ -287,7 +289,7 @@ far_call(struct cpu *c, uint16_t selector, uint64_t offset, unsigned size, uint6
 /* --- returns ---------------------------------------------------------------------------------------- */
 
 /* After a return to less privilege, data segments that it may not see become null. */
-static void
+void
 drop_privileged_segments(struct cpu *c)
 {
 	static const uint8_t data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
@@ -315,7 +317,7 @@ return_outer(struct cpu *c, struct stack *st, struct x86_segment *cs, uint64_t i
 	if (!stack_pop(c, st, size, &sp) || !stack_pop(c, st, size, &ss_selector) ||
 	    !stack_segment_check(c, (uint16_t)ss_selector, cpl, VEC_GP, &descriptor))
 		return (OP_FAULT);
-	if (ip > cs->limit)
+	if (!target_ok(c, cs, ip))
 		return (limit_fault(c, ip, cs->limit));
 	if (!descriptor_mark_accessed(c, (uint16_t)ss_selector, descriptor))
 		return (OP_FAULT);
@@ -342,7 +344,7 @@ return_to(struct cpu *c, struct stack *st, uint16_t selector, uint64_t ip, unsig
 		return (OP_FAULT);
 	cs = segment_from_descriptor(selector, descriptor);
 	dpl = segment_dpl(cs.access);
-	if (!is_code(descriptor) || rpl < c->cpl ||
+	if (!is_code(descriptor) || rpl < c->cpl || !code_size_ok(c, &cs) ||
 	    (cs.access & AR_TYPE_CONFORM ? dpl > rpl : dpl != rpl))
 		return (selector_fault(c, VEC_GP, selector));
 	if (!(cs.access & AR_P))
@@ -354,7 +356,7 @@ return_to(struct cpu *c, struct stack *st, uint16_t selector, uint64_t ip, unsig
 	cs.access |= AR_TYPE_ACCESSED;
 	if (rpl > c->cpl)
 		return (return_outer(c, st, &cs, ip, size, release));
-	if (ip > cs.limit)
+	if (!target_ok(c, &cs, ip))
 		return (limit_fault(c, ip, cs.limit));
 	stack_commit(c, st);
 	code_segment_set(c, &cs, c->cpl);

@@ -1,0 +1,35 @@
+/* 64-bit mode: interrupt delivery and return; whether a code segment's target is in bounds. */
+#ifndef CPU_LONG_H
+#define CPU_LONG_H
+
+#include "cpu/deliver.h"
+#include "cpu/internal.h"
+
+/* Delivery through a 64-bit IDT (EFER.LMA = 1). */
+bool deliver_long(struct cpu *c, const struct delivery *d);
+/* IRET of SIZE bytes in 64-bit mode. */
+enum op_result iret_long(struct cpu *c, unsigned size);
+
+static inline bool
+long_mode(const struct cpu *c)
+{
+	return (c->s->sregs.efer & EFER_LMA);
+}
+
+/* May RIP be OFFSET in the code segment CS: within its limit, or canonical if it is 64-bit code? */
+static inline bool
+target_ok(const struct cpu *c, const struct x86_segment *cs, uint64_t offset)
+{
+	if (long_mode(c) && (cs->access & AR_L))
+		return (is_canonical(offset));
+	return (offset <= cs->limit);
+}
+
+/* A 64-bit code segment has L set and D clear; both set is no code segment at all there. */
+static inline bool
+code_size_ok(const struct cpu *c, const struct x86_segment *cs)
+{
+	return (!long_mode(c) || (cs->access & (AR_L | AR_DB)) != (AR_L | AR_DB));
+}
+
+#endif
