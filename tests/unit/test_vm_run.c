@@ -139,13 +139,15 @@ changed_code_runs(void **state)
 static void
 an_injected_interrupt_is_delivered_first(void **state)
 {
+	static const uint8_t handler[] = {0xb0, 0x07, 0xf4};
+	static const uint16_t vector[] = {0x500, 0};
 	char *memory;
 
-	/* hlt; at 100h: mov al, 7; hlt */
+	/* hlt; at 500h, the handler: mov al, 7; hlt */
 	program(*state, CODE(0xf4));
 	memory = vm_map_memory(*state, 0, 4096);
-	memcpy(memory + 0x500, "\xb0\x07\xf4", 3);
-	memcpy(memory + 4 * 0x40, "\x00\x05\x00\x00", 4);
+	memcpy(memory + 0x500, handler, sizeof(handler));
+	memcpy(memory + 4 * 0x40, vector, sizeof(vector));
 	assert_int_equal(vm_inject_event(*state, 0, VM_SW_INTR, 0x40), 0);
 	assert_int_equal(run(*state, 0).exitcode, VM_EXITCODE_HLT);
 	assert_int_equal(reg(*state, VM_REG_GUEST_RAX) & 0xff, 7);

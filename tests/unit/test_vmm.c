@@ -120,8 +120,8 @@ memory_has_two_segments(void **state)
 	assert_true(len == 0 && hpa == 0);
 	assert_int_equal(vm_setup_memory(*state, 0, 16 * MB, &low), 0);
 	assert_int_equal(vm_setup_memory(*state, MEMORY_HIGH_BASE, 32 * MB, &high), 0);
-	strcpy(low, "low");
-	strcpy(high, "high");
+	memcpy(low, "low", sizeof("low"));
+	memcpy(high, "high", sizeof("high"));
 	assert_string_equal(vm_map_memory(*state, 0, 4096), "low");
 	assert_string_equal(vm_map_memory(*state, MEMORY_HIGH_BASE, 32 * MB), "high");
 	assert_int_equal(vm_get_memory_seg(*state, MEMORY_HIGH_BASE, &hpa, &len), 0);
@@ -341,7 +341,7 @@ reset_clears_memory_and_capabilities(void **state)
 	int value;
 
 	assert_int_equal(vm_setup_memory(*state, 0, MB, &memory), 0);
-	strcpy(memory, "old");
+	memcpy(memory, "old", sizeof("old"));
 	assert_int_equal(vm_set_capability(*state, 0, VM_CAP_UNRESTRICTED_GUEST, 1), 0);
 	assert_int_equal(vmm_begin(*state, VMM_LOAD, NULL), 0);
 	assert_int_equal(vmm_add_drive(*state, "/disk.img", true, NULL), 0);
