@@ -18,6 +18,7 @@
 
 #define STATUS_TIMEOUT 124
 #define STATUS_SIGNAL 128
+#define LOOK_NS 10000000 /* keys are fed and the script is looked at this often */
 
 struct boot_host {
 	struct console_text text;
@@ -65,6 +66,10 @@ serial_byte(void *opaque, unsigned number, uint8_t byte)
 
 	if (number == 0)
 		script_serial(&run->opts->script, byte);
+	if (fd == STDOUT_FILENO && run->host->text_started) {
+		console_text_raw(&run->host->text, byte); /* in order with the BIOS's text */
+		return;
+	}
 	/* A full disk or a closed pipe loses the line's output, not the guest. */
 	if (fd >= 0 && write(fd, &byte, 1) != 1 && errno != EINTR)
 		run->serial_fd[number] = -1;
@@ -167,20 +172,24 @@ run_script(struct boot_run *run, uint64_t now, const struct key_sink *sink)
 	}
 }
 
+/* The keyboard that is in use, NULL: none. */
+static struct terminal_input *
+keyboard(struct boot_host *h)
+{
+	if (h->curses_started)
+		return (&h->curses.input);
+	if (h->text_started)
+		return (&h->text.input);
+	return (h->input_used ? &h->input : NULL);
+}
+
 /* Keys from the person; Ctrl-] leaves. */
 static void
 feed_keys(struct boot_run *run, uint64_t host_now, uint64_t now, const struct key_sink *sink)
 {
-	struct boot_host *h = run->host;
-	bool leave = false;
+	struct terminal_input *input = keyboard(run->host);
 
-	if (h->curses_started)
-		leave = terminal_input_feed(&h->curses.input, host_now, &h->feed, now, sink);
-	else if (h->text_started)
-		leave = terminal_input_feed(&h->text.input, host_now, &h->feed, now, sink);
-	else if (h->input_used)
-		leave = terminal_input_feed(&h->input, host_now, &h->feed, now, sink);
-	if (leave)
+	if (input != NULL && terminal_input_feed(input, host_now, &run->host->feed, now, sink))
 		decide(run, STATUS_OK);
 }
 
@@ -210,17 +219,16 @@ static void
 idle(void *opaque, uint64_t ns)
 {
 	struct boot_run *run = opaque;
-	struct boot_host *h = run->host;
-	bool keyboard = h->curses_started || (h->text_started && !h->text.input.ended) ||
-	    (h->input_used && !h->input.ended);
-	struct pollfd fd = {.fd = keyboard ? STDIN_FILENO : -1, .events = POLLIN};
-	uint64_t look = 10000000; /* keys are fed and the script is polled at this pace */
+	struct terminal_input *input = keyboard(run->host);
 	struct timespec ts;
 
-	if (ns > look)
-		ns = look;
+	if (ns > LOOK_NS)
+		ns = LOOK_NS;
 	ts = (struct timespec){.tv_nsec = (long)ns};
-	ppoll(&fd, 1, &ts, NULL);
+	if (input != NULL)
+		terminal_input_wait(input, &run->host->feed, ns);
+	else
+		ppoll(NULL, 0, &ts, NULL);
 	poll_host(run);
 }
 
