@@ -130,13 +130,16 @@ send_key(void *opaque, uint8_t code)
 	    (struct machine_event){.kind = MACHINE_EVENT_KEY, .value = code}));
 }
 
-/* Whether the guest took the keys before: nothing waits in the 8042. */
+/*
+ * Whether the guest took the keys before. Until the BIOS has set up the keyboard (INT 19h comes
+ * behind that) nothing is typed: its codes would not be translated yet.
+ */
 static bool
 keys_taken(void *opaque)
 {
 	struct boot_run *run = opaque;
 
-	return (i8042_taken(&run->machine.kbc));
+	return (run->machine.bios.calls[0x19] != 0 && i8042_taken(&run->machine.kbc));
 }
 
 static void
