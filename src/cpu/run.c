@@ -101,6 +101,19 @@ cpu_destroy(struct cpu *c)
 
 /* --- attention -------------------------------------------------------------------------------- */
 
+/*
+ * The bits of MASK become BITS. Only the CPU's own thread changes them, but for kicks, so an atomic
+ * operation (slow) is needed only when something changes.
+ */
+static void
+attention_write(struct cpu *c, uint32_t mask, uint32_t bits)
+{
+	uint32_t change = (__atomic_load_n(&c->attention, __ATOMIC_RELAXED) & mask) ^ bits;
+
+	if (change != 0)
+		__atomic_fetch_xor(&c->attention, change, __ATOMIC_RELAXED);
+}
+
 static void
 attention_set(struct cpu *c, uint32_t bits, bool on)
 {
@@ -110,17 +123,26 @@ attention_set(struct cpu *c, uint32_t bits, bool on)
 		__atomic_and_fetch(&c->attention, ~bits, __ATOMIC_RELAXED);
 }
 
+static uint32_t
+intr_bit(const struct cpu *c)
+{
+	return (c->intr && (c->s->gpr.rflags & RFLAGS_IF) ? ATT_INTR : 0);
+}
+
 void
 attention_update(struct cpu *c)
 {
 	const struct vcpu_events *ev = &c->s->events;
+	uint32_t bits = intr_bit(c);
 
-	attention_set(c, ATT_INTR, c->intr && (c->s->gpr.rflags & RFLAGS_IF));
-	attention_set(c, ATT_NMI, ev->nmi_pending && !(ev->interruptibility & SHADOW_NMI));
-	attention_set(c, ATT_EVENT,
-	    ev->inject_type != EVENT_NONE ||
-		(ev->interruptibility & (SHADOW_STI | SHADOW_MOVSS)) != 0);
-	attention_set(c, ATT_TRAP, c->s->gpr.rflags & RFLAGS_TF);
+	if (ev->nmi_pending && !(ev->interruptibility & SHADOW_NMI))
+		bits |= ATT_NMI;
+	if (ev->inject_type != EVENT_NONE ||
+	    (ev->interruptibility & (SHADOW_STI | SHADOW_MOVSS)) != 0)
+		bits |= ATT_EVENT;
+	if (c->s->gpr.rflags & RFLAGS_TF)
+		bits |= ATT_TRAP;
+	attention_write(c, ATT_INTR | ATT_NMI | ATT_EVENT | ATT_TRAP, bits);
 }
 
 void
@@ -139,7 +161,7 @@ void
 cpu_set_intr(struct cpu *c, bool level)
 {
 	c->intr = level;
-	attention_set(c, ATT_INTR, level && (c->s->gpr.rflags & RFLAGS_IF));
+	attention_write(c, ATT_INTR, intr_bit(c));
 }
 
 void
