@@ -120,9 +120,15 @@ def test_boot_order(host):
 
 
 def test_guest_time_by_instruction_count_is_the_same_twice(host):
-    """The failure dump of a run that ends at a fixed count tells registers and time."""
-    dumps = [host.boot("--name", "same", "--clock", "icount", GUESTS / "halt.img").stderr for _ in range(2)]
-    assert dumps[0] == dumps[1]
+    """The dump of a run that fails at a fixed count tells registers and the number of instructions."""
+    runs = [host.boot("--name", "same", "--clock", "icount", GUESTS / "triple.img")
+            for _ in range(2)]
+    assert [run.returncode for run in runs] == [3, 3]
+    assert runs[0].stderr == runs[1].stderr and "instructions" in runs[0].stderr
+
+
+def test_halt_by_instruction_count(host):
+    assert host.boot("--clock", "icount", GUESTS / "halt.img").returncode == 2
 
 
 def test_memory_use(host):
