@@ -18,8 +18,10 @@ tlb_flush(struct cpu *c)
 static bool
 segment_fault(struct cpu *c, unsigned seg, enum cpu_cause cause, uint64_t ea, uint64_t limit)
 {
+	unsigned stack = c->mode & MODE_PE ? VEC_SS : c->traits->stack_vector;
+
 	c->fault.seg = (uint8_t)seg;
-	return (fault_at(c, seg == SEG_SS ? VEC_SS : VEC_GP, 0, cause, ea, limit));
+	return (fault_at(c, seg == SEG_SS ? stack : VEC_GP, 0, cause, ea, limit));
 }
 
 /* 64-bit mode knows no limits, but addresses must be canonical (SDM vol. 1, 3.3.7.1). */
@@ -205,7 +207,7 @@ write_linear(struct cpu *c, uint64_t lin, unsigned size, uint64_t value)
 static bool
 wraps_in_segment(const struct cpu *c, uint64_t ea, unsigned size)
 {
-	return (c->config.model == CPU_8086 && ea + size > 0x10000);
+	return (c->traits->wraps_in_segment && ea + size > 0x10000);
 }
 
 bool

@@ -409,28 +409,72 @@ row_for(const ZydisDecodedInstruction *insn)
 	return (insn_row(insn->mnemonic));
 }
 
+/*
+ * Before the 386: LOCK may stand before any instruction, which Zydis does not take, so it is left
+ * out of the bytes; 64h-67h are no prefixes. Returns how many bytes were left out, -1 undefined.
+ */
+static int
+old_prefixes(const struct cpu *c, const uint8_t *code, unsigned available, uint8_t *bytes)
+{
+	unsigned in = 0, out = 0;
+
+	for (; in < available; in++) {
+		uint8_t b = code[in];
+
+		if (b == 0xf0)
+			continue;
+		if (b >= 0x64 && b <= 0x67 && c->config.model == CPU_286)
+			return (-1);
+		if (b != 0x26 && b != 0x2e && b != 0x36 && b != 0x3e && b != 0xf2 && b != 0xf3)
+			break;
+		bytes[out++] = b;
+	}
+	memcpy(bytes + out, code + in, available - in);
+	return ((int)(in - out));
+}
+
+/* A segment register that this processor does not have. */
+static bool
+sreg_missing(const struct cpu *c, const struct op *op)
+{
+	return (op->fn == op_plain && op->plain == do_mov_sreg &&
+	    (op->imm != 0 ? op->src : op->dst) >= c->traits->sregs);
+}
+
 int
 decode_op(struct cpu *c, const uint8_t *code, unsigned available, struct op *op, bool *ends)
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction insn;
 	struct decoded d = {.insn = &insn, .operand = operands};
+	uint8_t bytes[INSN_MAX];
+	int left_out = 0;
 	ZyanStatus status;
 
-	status = ZydisDecoderDecodeFull(decoder_for(c), code, available, &insn, operands);
+	if (c->traits->lock_anywhere) {
+		left_out = old_prefixes(c, code, available, bytes);
+		if (left_out < 0)
+			return (-1);
+		code = bytes;
+	}
+	status = ZydisDecoderDecodeFull(decoder_for(c), code, available - (unsigned)left_out, &insn,
+	    operands);
 	if (status == ZYDIS_STATUS_NO_MORE_DATA)
-		return (0);
+		return (available >= c->traits->length_max ? -2 : 0);
 	if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
 		return (available >= INSN_MAX ? 0 : -1);
 	if (!ZYAN_SUCCESS(status))
 		return (-1);
-	*op = (struct op){.insn = row_for(&insn), .len = insn.length, .seg = SEG_DS};
+	if (insn.length + (unsigned)left_out > c->traits->length_max)
+		return (-2);
+	*op = (struct op){
+	    .insn = row_for(&insn), .len = (uint8_t)(insn.length + left_out), .seg = SEG_DS};
 	op->base = op->index = reg_offset(ZYDIS_REGISTER_NONE);
 	if (op->insn == NULL || op->insn->since > c->config.model)
 		return (-1);
 	op->fn = op_plain;
 	op->plain = op->insn->plain;
-	if (!op->insn->bind(op, &d) || !lock_ok(op, &d))
+	if (!op->insn->bind(op, &d) || !lock_ok(op, &d) || sreg_missing(c, op))
 		return (-1);
 	*ends = (op->insn->flags & INSN_ENDS) != 0;
 	return (1);

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "cpu/cpu.h"
+#include "cpu/model.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -165,6 +166,7 @@ struct cpu {
 	struct memory *mem;
 	struct bus *bus;
 	struct cpu_config config;
+	const struct cpu_traits *traits;
 	struct jcache_entry *jcache;
 	struct trace **hash;
 	struct page_node **page_hash;
@@ -507,7 +509,7 @@ void tlb_flush(struct cpu *c);
 bool fetch_page(struct cpu *c, uint64_t lin, const uint8_t **host, uint64_t *pa);
 
 /* Decode one instruction of at most AVAILABLE bytes into OP (all fields but off, idx).
- * Returns 1 done, 0 more bytes needed, -1 undefined. *ENDS: it must be the trace's last. */
+ * Returns 1 done, 0 more bytes needed, -1 undefined, -2 too long. *ENDS: it must be the trace's last. */
 int decode_op(struct cpu *c, const uint8_t *code, unsigned available, struct op *op, bool *ends);
 void *decoder_create(void);
 

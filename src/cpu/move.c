@@ -28,7 +28,7 @@ pushed_register(const struct cpu *c, const struct op *op, struct vcpu_state *s, 
 {
 	uint64_t value = reg_get(s, op->dst, size);
 
-	if (unlikely(c->config.model == CPU_8086 && op->dst == GPR_OFFSET(GPR_RSP)))
+	if (unlikely(c->traits->push_sp_after && op->dst == GPR_OFFSET(GPR_RSP)))
 		value -= 2;
 	return (value);
 }
@@ -83,7 +83,8 @@ do_pop_mem(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (OP_FAULT);
 	stack_commit(c, &st);
 	if (!store(c, op->seg, op_ea(op, s), op->size, value)) {
-		RSP(s) = before;
+		if (!c->traits->pop_keeps_sp)
+			RSP(s) = before;
 		return (OP_FAULT);
 	}
 	return (OP_NEXT);
@@ -258,10 +259,8 @@ flags_pushed(struct cpu *c)
 {
 	uint64_t flags = rflags_get(c) & ~(uint64_t)(RFLAGS_VM | RFLAGS_RF);
 
-	if (c->config.model == CPU_8086)
-		flags |= 0xf000;
-	else if (c->config.model == CPU_286 && !(c->mode & MODE_PE))
-		flags &= 0x0fff;
+	if (!(c->mode & MODE_PE))
+		flags = (flags & ~(uint64_t)c->traits->flags_clear) | c->traits->flags_set;
 	return (flags);
 }
 

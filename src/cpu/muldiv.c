@@ -144,7 +144,7 @@ adjust_ascii(struct cpu *c, struct vcpu_state *s, int sign)
 	bool adjust = (ax & 0xf) > 9 || flag_af(c);
 
 	/* From the 286 on AX is changed as a word (SDM vol. 2A, AAA); an 8086 kept AL's carry. */
-	if (adjust && c->config.model == CPU_8086)
+	if (adjust && c->traits->adjust_by_bytes)
 		ax = ((ax + (unsigned)(sign * 0x100)) & 0xff00) | ((ax + (unsigned)(sign * 6)) & 0xff);
 	else if (adjust)
 		ax = (ax + (unsigned)(sign * 0x106)) & 0xffff;

@@ -65,6 +65,7 @@ cpu_create(struct vcpu_state *state, struct memory *mem, struct bus *bus,
 	c->mem = mem;
 	c->bus = bus;
 	c->config = *config;
+	c->traits = cpu_traits_of(config->model);
 	if (!allocate(c) ||
 	    memory_listen(mem,
 		&(struct memory_listener){

@@ -36,14 +36,8 @@ masks_changed(struct cpu *c)
 {
 	bool l = c->mode & MODE_L;
 
-	c->lin_mask = l ? UINT64_MAX : UINT32_MAX;
-	if (c->config.model == CPU_8086)
-		c->lin_mask = 0xfffff;
-	else if (c->config.model == CPU_286)
-		c->lin_mask = 0xffffff;
-	c->ip_mask = l ? UINT64_MAX : UINT32_MAX;
-	if (c->config.model == CPU_8086)
-		c->ip_mask = 0xffff;
+	c->lin_mask = l ? UINT64_MAX : c->traits->lin_mask;
+	c->ip_mask = l ? UINT64_MAX : c->traits->ip_mask;
 }
 
 void
@@ -55,7 +49,7 @@ cpu_segment_changed(struct cpu *c, unsigned seg)
 	if (seg == SEG_CS)
 		c->cs_end = c->mode & MODE_L ? UINT64_MAX : (uint64_t)sr->limit + 1;
 	if (seg == SEG_SS) {
-		c->sp_mask = sr->access & AR_DB ? UINT32_MAX : UINT16_MAX;
+		c->sp_mask = sr->access & AR_DB ? c->traits->sp_mask : UINT16_MAX;
 		if (c->mode & MODE_L)
 			c->sp_mask = UINT64_MAX;
 	}
@@ -107,9 +101,6 @@ cpu_sregs_changed(struct cpu *c)
 		cpu_segment_changed(c, seg);
 	c->segc[SEG_NONE] = (struct seg_cache){.rend = UINT64_MAX, .wend = UINT64_MAX};
 	tlb_choose(c);
-	/* In the masks' way of speaking an 8086 has no more than 16 bits of SP either. */
-	if (c->config.model <= CPU_286)
-		c->sp_mask = UINT16_MAX;
 }
 
 void

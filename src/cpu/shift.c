@@ -14,9 +14,7 @@ enum shift { SHL, SHR, SAR };
 INLINE unsigned
 masked_count(const struct cpu *c, uint64_t count, unsigned size)
 {
-	if (unlikely(c->config.model == CPU_8086))
-		return ((unsigned)count & 0xff);
-	return ((unsigned)count & (size == 8 ? 63 : 31));
+	return ((unsigned)count & (size == 8 ? 63 : c->traits->count_mask));
 }
 
 /* Result of a shift by COUNT > 0, with its flags. */

@@ -103,6 +103,25 @@ repeat(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
 	return (OP_NEXT);
 }
 
+/*
+ * A 286 notices a fault when its index registers have moved already, and CX by COUNTS: its
+ * microcode is one iteration ahead (as captured from the part). Later processors leave all as it
+ * was. Returns 0, a step's sign of a fault. B may be NULL.
+ */
+static uint64_t
+step_fault(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t *a, uint64_t *b,
+    uint64_t counts)
+{
+	if (!c->traits->string_commits)
+		return (0);
+	advance(c, op, a, 1);
+	if (b != NULL)
+		advance(c, op, b, 1);
+	if (op->rep != REP_NONE)
+		count_down(op, s, counts);
+	return (0);
+}
+
 static uint64_t
 movs_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count, bool *stop)
 {
@@ -121,9 +140,10 @@ movs_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t cou
 		} else
 			memmove(to.host, from.host, n * op->size);
 		span_written(c, &to, n * op->size);
-	} else if (!load(c, op->seg, si, op->size, &value) ||
-	    !store(c, SEG_ES, di, op->size, value))
-		return (0);
+	} else if (!load(c, op->seg, si, op->size, &value))
+		return (step_fault(c, op, s, &RSI(s), NULL, 1));
+	else if (!store(c, SEG_ES, di, op->size, value))
+		return (step_fault(c, op, s, &RSI(s), &RDI(s), 2));
 	advance(c, op, &RSI(s), n);
 	advance(c, op, &RDI(s), n);
 	return (n);
@@ -151,7 +171,7 @@ stos_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t cou
 		fill(to.host, RAX(s), n, op->size);
 		span_written(c, &to, n * op->size);
 	} else if (!store(c, SEG_ES, di, op->size, RAX(s)))
-		return (0);
+		return (step_fault(c, op, s, &RDI(s), NULL, 2));
 	advance(c, op, &RDI(s), n);
 	return (n);
 }
@@ -164,7 +184,7 @@ lods_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t cou
 	(void)count;
 	(void)stop;
 	if (!load(c, op->seg, RSI(s) & op->amask, op->size, &value))
-		return (0);
+		return (step_fault(c, op, s, &RSI(s), NULL, 1));
 	gpr_write(&RAX(s), op->size, value);
 	advance(c, op, &RSI(s), 1);
 	return (1);
@@ -183,8 +203,11 @@ cmps_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t cou
 	uint64_t a, b;
 
 	(void)count;
-	if (!load(c, op->seg, RSI(s) & op->amask, op->size, &a) ||
-	    !load(c, SEG_ES, RDI(s) & op->amask, op->size, &b))
+	if (c->traits->string_commits && !load(c, SEG_ES, RDI(s) & op->amask, op->size, &b))
+		return (step_fault(c, op, s, &RDI(s), NULL, 0)); /* a 286 reads it first */
+	if (!load(c, op->seg, RSI(s) & op->amask, op->size, &a))
+		return (step_fault(c, op, s, &RSI(s), &RDI(s), 1));
+	if (!load(c, SEG_ES, RDI(s) & op->amask, op->size, &b))
 		return (0);
 	flags_sub(c, a, b, a - b, op->size);
 	*stop = ends_here(op, a, b);
@@ -206,7 +229,7 @@ scas_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t cou
 		}
 	} else {
 		if (!load(c, SEG_ES, di, op->size, &b))
-			return (0);
+			return (step_fault(c, op, s, &RDI(s), NULL, 0));
 		*stop = ends_here(op, a, b);
 		n = 1;
 	}
@@ -264,8 +287,9 @@ ins_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t coun
 	(void)count;
 	(void)stop;
 	/* The store is checked first: a port read cannot be taken back. */
-	if (!probe_write(c, SEG_ES, di, op->size) ||
-	    !store(c, SEG_ES, di, op->size, bus_in(c->bus, (uint16_t)RDX(s), op->size)))
+	if (!probe_write(c, SEG_ES, di, op->size))
+		return (step_fault(c, op, s, &RDI(s), NULL, 1));
+	if (!store(c, SEG_ES, di, op->size, bus_in(c->bus, (uint16_t)RDX(s), op->size)))
 		return (0);
 	advance(c, op, &RDI(s), 1);
 	return (1);
@@ -279,7 +303,7 @@ outs_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t cou
 	(void)count;
 	(void)stop;
 	if (!load(c, op->seg, RSI(s) & op->amask, op->size, &value))
-		return (0);
+		return (step_fault(c, op, s, &RSI(s), NULL, 1));
 	bus_out(c->bus, (uint16_t)RDX(s), op->size, (uint32_t)value);
 	advance(c, op, &RSI(s), 1);
 	return (1);

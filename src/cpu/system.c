@@ -319,7 +319,7 @@ store_table(struct cpu *c, const struct op *op, struct vcpu_state *s,
 
 	if (!umip_allows(c))
 		return (OP_FAULT);
-	if (c->config.model == CPU_286)
+	if (c->traits->table_base_24)
 		base |= 0xff000000; /* the sixth byte is all ones */
 	if (!probe_write(c, op->seg, ea, width + 2) ||
 	    !store(c, op->seg, ea, 2, table->limit) ||

@@ -196,9 +196,9 @@ fetch_begin(struct cpu *c, struct fetch *f)
 static bool
 decode_fault(struct cpu *c, const struct fetch *f, int result, unsigned available)
 {
-	if (result < 0)
+	if (result == -1)
 		return (fault_at(c, VEC_UD, 0, CAUSE_INSTRUCTION, f->rip, 0));
-	if (available >= INSN_MAX)
+	if (result == -2 || available >= INSN_MAX)
 		return (fault_at(c, VEC_GP, 0, CAUSE_LENGTH, f->rip, INSN_MAX));
 	c->fault.seg = SEG_CS;
 	return (fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, f->rip + available, c->cs_end - 1));

@@ -8,8 +8,12 @@
 enum op_result
 do_no_fpu(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	(void)op;
+	uint64_t operand;
+
 	if (s->sregs.cr0 & (CR0_EM | CR0_TS))
 		return (fault(c, VEC_NM, CAUSE_INSTRUCTION));
+	if (c->traits->esc_checks_operand && op->dkind == K_MEM &&
+	    !load(c, op->seg, op_ea(op, s), 2, &operand))
+		return (OP_FAULT);
 	return (OP_NEXT);
 }

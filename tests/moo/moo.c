@@ -308,13 +308,25 @@ save_regs(uint16_t reg[REG_COUNT])
 	reg[FLAGS] = (uint16_t)v->gpr.rflags;
 }
 
+/* A register after the test. */
+static uint16_t
+final_reg(unsigned i)
+{
+	const struct moo_state *s = test.after.has[i] ? &test.after : &test.before;
+
+	return (s->reg[i]);
+}
+
 /* Of a byte in memory, the bits that are compared: a pushed image of flags has undefined ones. */
 static uint8_t
 ram_mask(uint32_t address, uint16_t flags)
 {
-	if (test.exception && address == test.flags_address)
+	/* The file has the bus cycle's address, which is even: the image is above SP's CS and IP. */
+	uint32_t at = ((uint32_t)final_reg(SS) * 16 + (uint16_t)(final_reg(SP) + 4)) & 0xffffff;
+
+	if (test.exception && address == at)
 		return ((uint8_t)flags);
-	if (test.exception && address == test.flags_address + 1)
+	if (test.exception && address == at + 1)
 		return ((uint8_t)(flags >> 8));
 	return (0xff);
 }
