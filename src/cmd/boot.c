@@ -80,6 +80,7 @@ machine_config(const struct boot_options *opts)
 	    .debug_exit_port = opts->debug_exit_port,
 	    .coms = opts->nserial > 1 ? opts->nserial : 1,
 	    .engine = &engine_soft,
+	    .cpu_model = opts->cpu_model,
 	});
 }
 

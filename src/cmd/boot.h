@@ -37,6 +37,7 @@ struct boot_options {
 	unsigned nimages;
 	char order; /* a, c, or 0: floppies first, then disks */
 	enum machine_clock clock;
+	int cpu_model; /* as struct engine_world's */
 	bool ephemeral;
 	bool no_reboot;
 	bool help;

@@ -8,6 +8,7 @@
 
 #include "cmd/boot.h"
 #include "cmd/cmd.h"
+#include "cpu/cpu.h"
 
 #define MEMORY_DEFAULT (256ull << 20)
 #define MEMORY_MIN (1ull << 20)
@@ -21,6 +22,7 @@ enum boot_option {
 	OPT_FLOPPY,
 	OPT_BOOT,
 	OPT_ENGINE,
+	OPT_CPU,
 	OPT_CLOCK,
 	OPT_EPHEMERAL,
 	OPT_CONSOLE,
@@ -48,6 +50,8 @@ static const struct {
     {"disk", required_argument, OPT_DISK, "F[,ro]", "a hard disk image (80h, 81h, ...)"},
     {"boot", required_argument, OPT_BOOT, "a|c", "boot from floppies or from hard disks"},
     {"engine", required_argument, OPT_ENGINE, "auto|soft", "the CPU engine"},
+    {"cpu", required_argument, OPT_CPU, "MODEL",
+	"8086, 286, 386, 486, pentium, p6 or x86-64 (the default)"},
     {"clock", required_argument, OPT_CLOCK, "host|icount", "what guest time follows"},
     {"ephemeral", no_argument, OPT_EPHEMERAL, NULL, "guest writes go to memory, not to the image"},
     {"console", required_argument, OPT_CONSOLE, "curses|text|none", "full screen, stream, nothing"},
@@ -66,7 +70,6 @@ static const struct {
     {"kernel", required_argument, OPT_MISSING, NULL, NULL},
     {"initrd", required_argument, OPT_MISSING, NULL, NULL},
     {"append", required_argument, OPT_MISSING, NULL, NULL},
-    {"cpu", required_argument, OPT_MISSING, NULL, NULL},
     {"trace", required_argument, OPT_MISSING, NULL, NULL},
     {"gdb", required_argument, OPT_MISSING, NULL, NULL},
 };
@@ -256,6 +259,13 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 			cmd_error(BOOT_COMMAND, "-c %s: VMs have one vCPU in this build", text));
 	case OPT_NAME:
 		return (take_name(opts, text));
+	case OPT_CPU:
+		opts->cpu_model = cpu_model_by_name(text) + 1;
+		return (opts->cpu_model != 0 ?
+			STATUS_OK :
+			cmd_error(BOOT_COMMAND,
+			    "--cpu %s: must be one of 8086, 286, 386, 486, pentium, p6, x86-64",
+			    text));
 	case OPT_FLOPPY:
 		return (add_image(opts, text, IMAGE_FLOPPY));
 	case OPT_DISK:

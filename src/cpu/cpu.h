@@ -20,6 +20,9 @@
 /* Processor generations, in order: what an instruction needs at least (insn.def). */
 enum cpu_model { CPU_8086, CPU_286, CPU_386, CPU_486, CPU_PENTIUM, CPU_P6, CPU_X86_64 };
 
+/* The model by its name on the command line ("286", "x86-64"); -1: no such one. */
+int cpu_model_by_name(const char *name);
+
 enum cpu_exit {
 	CPU_EXIT_NONE,
 	CPU_EXIT_BUDGET,       /* ran as many instructions as allowed, or was kicked */

@@ -1,4 +1,6 @@
 /* The table of processor generations. */
+#include <string.h>
+
 #include "cpu/cpu.h"
 #include "cpu/model.h"
 
@@ -41,6 +43,18 @@ static const struct cpu_traits traits[] = {
     [CPU_X86_64] = FROM_386,
 #undef FROM_386
 };
+
+int
+cpu_model_by_name(const char *name)
+{
+	static const char *const names[] = {
+	    "8086", "286", "386", "486", "pentium", "p6", "x86-64"};
+
+	for (int i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++)
+		if (strcmp(names[i], name) == 0)
+			return (i);
+	return (-1);
+}
 
 const struct cpu_traits *
 cpu_traits_of(unsigned model)

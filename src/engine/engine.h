@@ -52,6 +52,7 @@ struct engine_exit_info {
 struct engine_world {
 	struct memory *mem; /* never NULL */
 	struct bus *bus;
+	int cpu_model; /* enum cpu_model of src/cpu plus 1; 0: the newest */
 	/* The interrupt controller's answer to INTA: a vector 0..255. Called when INTR is high. */
 	int (*int_ack)(void *opaque);
 	void *int_ack_opaque;

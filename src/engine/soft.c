@@ -14,7 +14,7 @@ soft_create(struct vcpu *vcpu)
 {
 	const struct engine_world *w = &vcpu->world;
 	const struct cpu_config config = {
-	    .model = CPU_X86_64,
+	    .model = w->cpu_model != 0 ? (enum cpu_model)(w->cpu_model - 1) : CPU_X86_64,
 	    .vmcall_exits = vcpu->options & ENGINE_OPT_HYPERCALL,
 	    .exit_on_hole = w->bus == NULL,
 	    .int_ack = w->int_ack,

@@ -144,6 +144,7 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 	world = (struct engine_world){
 	    .mem = m->mem,
 	    .bus = &m->bus,
+	    .cpu_model = config->cpu_model,
 	    .int_ack = interrupt_acknowledge,
 	    .int_ack_opaque = m,
 	    .tsc = tsc_now,

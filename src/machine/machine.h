@@ -63,6 +63,7 @@ struct machine_config {
 	unsigned coms;	     /* serial ports on the board, 1..4 */
 	unsigned engine_options; /* enum engine_option */
 	const struct engine_ops *engine;
+	int cpu_model; /* as struct engine_world's */
 	struct machine_host host;
 };
 

@@ -2,7 +2,7 @@
  * Runs single-instruction tests captured from hardware (the SingleStepTests' MOO format) on the
  * built-in CPU in real mode.
  *
- *	moo [-v] [-n SHOWN] FILE...
+ *	moo [--cpu MODEL] [-v] [-n SHOWN] FILE...
  *
  * FILE is FORM.MOO or FORM.MOO.gz, where FORM is an opcode and perhaps the reg field behind it
  * ("F7.6"). A metadata.json beside it says which flags each form leaves undefined. The failures of
@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 
 #include <err.h>
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -254,9 +255,9 @@ defined_flags(const char *path, const char *form)
  */
 
 static void
-machine_init(void)
+machine_init(int model)
 {
-	static const struct cpu_config config = {.model = CPU_286};
+	const struct cpu_config config = {.model = (enum cpu_model)model};
 	int fd = memfd_create("moo", MFD_CLOEXEC);
 
 	if (fd < 0 || memory_init(&machine.memory, fd, RAM_SIZE, 0, true) != 0)
@@ -423,11 +424,17 @@ run_file(const char *path, unsigned *passed, unsigned *failed)
 int
 main(int argc, char **argv)
 {
+	static const struct option options[] = {{"cpu", required_argument, NULL, 'c'}, {0}};
 	unsigned passed = 0, failed = 0;
-	int option;
+	int option, model = CPU_286;
 
-	while ((option = getopt(argc, argv, "n:v")) != -1) {
+	while ((option = getopt_long(argc, argv, "n:v", options, NULL)) != -1) {
 		switch (option) {
+		case 'c':
+			model = cpu_model_by_name(optarg);
+			if (model < 0)
+				errx(4, "--cpu %s: no such model", optarg);
+			break;
 		case 'n':
 			shown_max = (unsigned)strtoul(optarg, NULL, 10);
 			break;
@@ -439,8 +446,8 @@ main(int argc, char **argv)
 		}
 	}
 	if (optind == argc)
-		errx(4, "usage: moo [-v] [-n SHOWN] FILE...");
-	machine_init();
+		errx(4, "usage: moo [--cpu MODEL] [-v] [-n SHOWN] FILE...");
+	machine_init(model);
 	for (int i = optind; i < argc; i++)
 		run_file(argv[i], &passed, &failed);
 	printf("%u passed, %u failed\n", passed, failed);
