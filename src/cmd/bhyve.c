@@ -177,7 +177,7 @@ check_memory(struct vmctx *ctx, const struct bhyve_options *opts, struct vmm_err
 	    opts->high_size >> 20));
 }
 
-/* Whether there is something to run that this build can run. */
+/* Whether there is something to run. */
 static int
 check_loaded(struct vmctx *ctx, struct vmm_error *err)
 {
@@ -187,9 +187,6 @@ check_loaded(struct vmctx *ctx, struct vmm_error *err)
 	if (low_size + high_size == 0)
 		return (vmm_fail(
 		    err, EINVAL, "%s: it has no memory: nothing was loaded", vmm_name(ctx)));
-	if (vmm_vcpu_state(ctx, BSP)->sregs.efer & EFER_LMA)
-		return (vmm_fail(
-		    err, ENOTSUP, "%s: this build does not run 64-bit mode", vmm_name(ctx)));
 	return (0);
 }
 

@@ -133,9 +133,5 @@ cmd_bhyveload(int argc, char **argv)
 	loader_close(&file);
 	if (error != 0)
 		return (cmd_fail(COMMAND, &err));
-	if (kernel.kind == LOADER_ELF64)
-		fprintf(stderr,
-		    COMMAND ": %s: loaded for 64-bit mode, which this build does not run\n",
-		    args.target.name);
 	return (STATUS_OK);
 }
