@@ -26,9 +26,9 @@ enum x86_seg_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT }
 
 /* Type bits of code and data segments, SDM vol. 3A, table 3-1. */
 #define AR_TYPE_ACCESSED 0x1u
-#define AR_TYPE_WRITE 0x2u  /* data: writable */
-#define AR_TYPE_READ 0x2u   /* code: readable */
-#define AR_TYPE_DOWN 0x4u   /* data: expand down */
+#define AR_TYPE_WRITE 0x2u   /* data: writable */
+#define AR_TYPE_READ 0x2u    /* code: readable */
+#define AR_TYPE_DOWN 0x4u    /* data: expand down */
 #define AR_TYPE_CONFORM 0x4u /* code: conforming */
 #define AR_TYPE_CODE 0x8u
 
@@ -62,10 +62,10 @@ struct x86_table {
 	uint32_t pad;
 };
 
-#define SEL_RPL(sel) ((sel) & 3u)
+#define SEL_RPL(sel) ((sel)&3u)
 #define SEL_TI 4u /* selector names the LDT */
-#define SEL_INDEX(sel) ((sel) & 0xfff8u)
-#define SEL_IS_NULL(sel) (((sel) & 0xfffcu) == 0)
+#define SEL_INDEX(sel) ((sel)&0xfff8u)
+#define SEL_IS_NULL(sel) (((sel)&0xfffcu) == 0)
 
 /* The cached form of an 8-byte code, data or system-segment descriptor. */
 struct x86_segment segment_from_descriptor(uint16_t selector, uint64_t descriptor);

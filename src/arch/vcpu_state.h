@@ -87,7 +87,7 @@ enum vcpu_event_type {
 #define SHADOW_NMI 0x8u
 
 struct vcpu_events {
-	uint8_t inject_type;	  /* enum vcpu_event_type: delivered before the next instruction */
+	uint8_t inject_type; /* enum vcpu_event_type: delivered before the next instruction */
 	uint8_t inject_vector;
 	uint8_t inject_has_error;
 	uint8_t nmi_pending;

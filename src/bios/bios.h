@@ -31,8 +31,8 @@ struct bios_disk {
 /* What observers (trace, statistics, text console) may hang on. */
 struct bios_observer {
 	/* A call is about to be served; NAME is NULL when nobody serves it. */
-	void (*call)(void *opaque, unsigned vector, const char *name,
-	    const struct vcpu_state *state);
+	void (*call)(
+	    void *opaque, unsigned vector, const char *name, const struct vcpu_state *state);
 	/* INT 10h teletype wrote CH. */
 	void (*putc)(void *opaque, uint8_t ch);
 	void *opaque;
@@ -51,8 +51,8 @@ struct bios {
 	void (*power_off)(void *opaque);
 	void *opaque;
 	struct bios_observer observer;
-	uint64_t calls[256];   /* by vector */
-	uint64_t unknown;      /* calls that nobody serves */
+	uint64_t calls[256]; /* by vector */
+	uint64_t unknown;    /* calls that nobody serves */
 };
 
 /*

@@ -18,9 +18,9 @@ enum bios_result {
 struct bios_call {
 	struct bios *bios;
 	struct vcpu_state *s;
-	unsigned slot;	     /* vector, or SLOT_* */
-	uint64_t flags_at;   /* physical address of the FLAGS image */
-	unsigned dirty;	     /* groups that changed */
+	unsigned slot;	   /* vector, or SLOT_* */
+	uint64_t flags_at; /* physical address of the FLAGS image */
+	unsigned dirty;	   /* groups that changed */
 };
 
 typedef enum bios_result bios_handler(struct bios_call *c);
@@ -36,8 +36,8 @@ struct bios_service {
 /* The services of an interrupt. */
 struct bios_interrupt {
 	const struct bios_service *services; /* ended by name NULL; a NULL list: no functions */
-	bios_handler *handler;	   /* without functions */
-	bios_handler *unsupported; /* defined error of an unknown or unbuilt function */
+	bios_handler *handler;		     /* without functions */
+	bios_handler *unsupported;	     /* defined error of an unknown or unbuilt function */
 	const char *name;
 };
 

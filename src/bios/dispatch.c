@@ -35,8 +35,7 @@ slot_at(uint64_t at)
 {
 	uint64_t offset = (at & ~3ull) - (ROM_BASE + ROM_SLOTS);
 
-	if (offset >= ROM_SLOT_COUNT * ROM_SLOT_SIZE ||
-	    offset % ROM_SLOT_SIZE != ROM_SLOT_TRAP)
+	if (offset >= ROM_SLOT_COUNT * ROM_SLOT_SIZE || offset % ROM_SLOT_SIZE != ROM_SLOT_TRAP)
 		return (-1);
 	return ((int)(offset / ROM_SLOT_SIZE));
 }

@@ -29,14 +29,14 @@ struct mode_registers {
 };
 
 static const struct mode_registers registers_40 = {0x67, 0x08,
-    {0x2d, 0x27, 0x28, 0x90, 0x2b, 0xa0, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0, 0x9c,
-	0x8e, 0x8f, 0x14, 0x1f, 0x96, 0xb9, 0xa3, 0xff}};
+    {0x2d, 0x27, 0x28, 0x90, 0x2b, 0xa0, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0, 0x9c, 0x8e,
+	0x8f, 0x14, 0x1f, 0x96, 0xb9, 0xa3, 0xff}};
 static const struct mode_registers registers_80 = {0x67, 0x00,
-    {0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0, 0x9c,
-	0x8e, 0x8f, 0x28, 0x1f, 0x96, 0xb9, 0xa3, 0xff}};
+    {0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0, 0x9c, 0x8e,
+	0x8f, 0x28, 0x1f, 0x96, 0xb9, 0xa3, 0xff}};
 static const struct mode_registers registers_mono = {0x66, 0x00,
-    {0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0, 0x9c,
-	0x8e, 0x8f, 0x28, 0x0f, 0x96, 0xb9, 0xa3, 0xff}};
+    {0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0, 0x9c, 0x8e,
+	0x8f, 0x28, 0x0f, 0x96, 0xb9, 0xa3, 0xff}};
 
 static const struct text_mode *
 find_mode(uint8_t mode)
@@ -58,8 +58,8 @@ static void
 set_registers(struct bios *b, const struct text_mode *m, const struct mode_registers *r)
 {
 	static const uint8_t graphics[9] = {0, 0, 0, 0, 0, 0x10, 0x0e, 0x0f, 0xff};
-	static const uint8_t palette[16] = {0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c,
-	    0x3d, 0x3e, 0x3f};
+	static const uint8_t palette[16] = {
+	    0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c, 0x3d, 0x3e, 0x3f};
 
 	outb(b, 0x3c2, r->misc);
 	write_indexed(b, 0x3c4, 1, r->sequencer1);
@@ -73,7 +73,8 @@ set_registers(struct bios *b, const struct text_mode *m, const struct mode_regis
 	inb(b, (uint16_t)(m->crtc_port + 6)); /* attribute flip-flop to index */
 	for (uint8_t i = 0; i < 16; i++) {
 		outb(b, 0x3c0, i);
-		outb(b, 0x3c0, m->window == 0xb000 && i != 0 ? (i < 8 ? 0x08u : 0x18u) : palette[i]);
+		outb(
+		    b, 0x3c0, m->window == 0xb000 && i != 0 ? (i < 8 ? 0x08u : 0x18u) : palette[i]);
 	}
 	outb(b, 0x3c0, 0x10);
 	outb(b, 0x3c0, m->window == 0xb000 ? 0x0e : 0x0c);
@@ -105,8 +106,8 @@ rows(const struct bios *b)
 static uint64_t
 cell_address(const struct bios *b, uint8_t page, unsigned row, unsigned column)
 {
-	uint64_t offset = (uint64_t)(page & 7) * bda16(b, BDA_PAGE_SIZE) +
-	    (row * columns(b) + column) * 2;
+	uint64_t offset =
+	    (uint64_t)(page & 7) * bda16(b, BDA_PAGE_SIZE) + (row * columns(b) + column) * 2;
 
 	return (window(b) + (offset & 0x7fff));
 }
@@ -135,13 +136,13 @@ clear_row(struct bios *b, uint8_t page, unsigned row, unsigned column1, unsigned
     uint8_t attribute)
 {
 	for (unsigned column = column1; column <= column2; column++)
-		memory_put16(b->mem, cell_address(b, page, row, column),
-		    (uint16_t)(attribute << 8 | ' '));
+		memory_put16(
+		    b->mem, cell_address(b, page, row, column), (uint16_t)(attribute << 8 | ' '));
 }
 
 static void
-copy_row(struct bios *b, uint8_t page, unsigned to, unsigned from, unsigned column1,
-    unsigned column2)
+copy_row(
+    struct bios *b, uint8_t page, unsigned to, unsigned from, unsigned column1, unsigned column2)
 {
 	uint8_t line[256 * 2];
 	size_t len = (column2 - column1 + 1) * 2;
@@ -156,8 +157,8 @@ struct area {
 };
 
 static void
-scroll(struct bios *b, uint8_t page, const struct area *a, unsigned lines, uint8_t attribute,
-    bool up)
+scroll(
+    struct bios *b, uint8_t page, const struct area *a, unsigned lines, uint8_t attribute, bool up)
 {
 	unsigned height = a->bottom - a->top + 1;
 
@@ -205,9 +206,9 @@ video_set_mode(struct bios *b, uint8_t mode)
 	if (m == NULL)
 		return;
 	set_registers(b, m,
-	    m->columns == 40	  ? &registers_40 :
-		m->window == 0xb000 ? &registers_mono :
-				      &registers_80);
+	    m->columns == 40	      ? &registers_40
+		: m->window == 0xb000 ? &registers_mono
+				      : &registers_80);
 	set_mode_data(b, m);
 	if (!(mode & 0x80))
 		for (unsigned i = 0; i < 0x8000; i += 2)
@@ -239,9 +240,9 @@ int10_01_cursor_shape(struct bios_call *c)
 		uint8_t height = bda8(c->bios, BDA_CHAR_HEIGHT);
 
 		if (height > 8) {
-			start = (uint8_t)((end != (start & 0x1f) + 1 ?
-						  ((start & 0x1f) + 1) * height / 8 - 1 :
-						  (end + 1) * height / 8 - 2));
+			start = (uint8_t)((end != (start & 0x1f) + 1
+				? ((start & 0x1f) + 1) * height / 8 - 1
+				: (end + 1) * height / 8 - 2));
 			end = (uint8_t)((end + 1) * height / 8 - 1);
 		}
 	}
@@ -364,8 +365,8 @@ line_feed(struct bios *b, uint8_t page, unsigned *row, unsigned column)
 		return;
 	}
 	attribute = memory_get8(b->mem, cell_address(b, page, *row, column) + 1);
-	scroll(b, page,
-	    &(struct area){.bottom = rows(b) - 1, .right = columns(b) - 1}, 1, attribute, true);
+	scroll(b, page, &(struct area){.bottom = rows(b) - 1, .right = columns(b) - 1}, 1,
+	    attribute, true);
 }
 
 void

@@ -176,8 +176,7 @@ int13_00_reset(struct bios_call *c)
 static enum bios_result
 int13_01_status(struct bios_call *c)
 {
-	return (finish(c,
-	    bda8(c->bios, IS_FLOPPY(dl(c)) ? BDA_FLOPPY_STATUS : BDA_DISK_STATUS)));
+	return (finish(c, bda8(c->bios, IS_FLOPPY(dl(c)) ? BDA_FLOPPY_STATUS : BDA_DISK_STATUS)));
 }
 
 static unsigned

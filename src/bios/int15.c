@@ -109,8 +109,8 @@ int15_86_wait(struct bios_call *c)
 static uint64_t
 descriptor_base(const struct bios *b, uint64_t at)
 {
-	return (segment_from_descriptor(0,
-	    memory_get32(b->mem, at) | (uint64_t)memory_get32(b->mem, at + 4) << 32)
+	return (segment_from_descriptor(
+	    0, memory_get32(b->mem, at) | (uint64_t)memory_get32(b->mem, at + 4) << 32)
 		    .base);
 }
 
@@ -131,8 +131,8 @@ int15_87_move_block(struct bios_call *c)
 	memory_set_a20(b->mem, true);
 	for (size_t part; len > 0 && moved; from += part, to += part, len -= part) {
 		part = len < sizeof(chunk) ? len : sizeof(chunk);
-		moved = memory_read(b->mem, from, chunk, part) &&
-		    memory_write(b->mem, to, chunk, part);
+		moved =
+		    memory_read(b->mem, from, chunk, part) && memory_write(b->mem, to, chunk, part);
 	}
 	memory_set_a20(b->mem, a20);
 	set_flag(c, RFLAGS_ZF, moved);

@@ -29,7 +29,7 @@ struct key {
 /* Letters and others whose scan code is the high byte in all cases. */
 #define LETTER(scan, lower, upper) \
 	{ \
-		(scan) << 8 | (lower), (scan) << 8 | (upper), (scan) << 8 | ((upper) & 0x1f), \
+		(scan) << 8 | (lower), (scan) << 8 | (upper), (scan) << 8 | ((upper)&0x1f), \
 		    (scan) << 8, KEY_LETTER \
 	}
 
@@ -49,26 +49,38 @@ static const struct key keys[0x59] = {
     [0x0d] = {0x0d3d, 0x0d2b, 0, 0x8300, KEY_OTHER},
     [0x0e] = {0x0e08, 0x0e08, 0x0e7f, 0x0e00, KEY_OTHER},
     [0x0f] = {0x0f09, 0x0f00, 0x9400, 0xa500, KEY_OTHER},
-    [0x10] = LETTER(0x10, 'q', 'Q'), [0x11] = LETTER(0x11, 'w', 'W'),
-    [0x12] = LETTER(0x12, 'e', 'E'), [0x13] = LETTER(0x13, 'r', 'R'),
-    [0x14] = LETTER(0x14, 't', 'T'), [0x15] = LETTER(0x15, 'y', 'Y'),
-    [0x16] = LETTER(0x16, 'u', 'U'), [0x17] = LETTER(0x17, 'i', 'I'),
-    [0x18] = LETTER(0x18, 'o', 'O'), [0x19] = LETTER(0x19, 'p', 'P'),
+    [0x10] = LETTER(0x10, 'q', 'Q'),
+    [0x11] = LETTER(0x11, 'w', 'W'),
+    [0x12] = LETTER(0x12, 'e', 'E'),
+    [0x13] = LETTER(0x13, 'r', 'R'),
+    [0x14] = LETTER(0x14, 't', 'T'),
+    [0x15] = LETTER(0x15, 'y', 'Y'),
+    [0x16] = LETTER(0x16, 'u', 'U'),
+    [0x17] = LETTER(0x17, 'i', 'I'),
+    [0x18] = LETTER(0x18, 'o', 'O'),
+    [0x19] = LETTER(0x19, 'p', 'P'),
     [0x1a] = {0x1a5b, 0x1a7b, 0x1a1b, 0x1a00, KEY_OTHER},
     [0x1b] = {0x1b5d, 0x1b7d, 0x1b1d, 0x1b00, KEY_OTHER},
     [0x1c] = {0x1c0d, 0x1c0d, 0x1c0a, 0x1c00, KEY_OTHER},
-    [0x1e] = LETTER(0x1e, 'a', 'A'), [0x1f] = LETTER(0x1f, 's', 'S'),
-    [0x20] = LETTER(0x20, 'd', 'D'), [0x21] = LETTER(0x21, 'f', 'F'),
-    [0x22] = LETTER(0x22, 'g', 'G'), [0x23] = LETTER(0x23, 'h', 'H'),
-    [0x24] = LETTER(0x24, 'j', 'J'), [0x25] = LETTER(0x25, 'k', 'K'),
+    [0x1e] = LETTER(0x1e, 'a', 'A'),
+    [0x1f] = LETTER(0x1f, 's', 'S'),
+    [0x20] = LETTER(0x20, 'd', 'D'),
+    [0x21] = LETTER(0x21, 'f', 'F'),
+    [0x22] = LETTER(0x22, 'g', 'G'),
+    [0x23] = LETTER(0x23, 'h', 'H'),
+    [0x24] = LETTER(0x24, 'j', 'J'),
+    [0x25] = LETTER(0x25, 'k', 'K'),
     [0x26] = LETTER(0x26, 'l', 'L'),
     [0x27] = {0x273b, 0x273a, 0, 0x2700, KEY_OTHER},
     [0x28] = {0x2827, 0x2822, 0, 0x2800, KEY_OTHER},
     [0x29] = {0x2960, 0x297e, 0, 0x2900, KEY_OTHER},
     [0x2b] = {0x2b5c, 0x2b7c, 0x2b1c, 0x2b00, KEY_OTHER},
-    [0x2c] = LETTER(0x2c, 'z', 'Z'), [0x2d] = LETTER(0x2d, 'x', 'X'),
-    [0x2e] = LETTER(0x2e, 'c', 'C'), [0x2f] = LETTER(0x2f, 'v', 'V'),
-    [0x30] = LETTER(0x30, 'b', 'B'), [0x31] = LETTER(0x31, 'n', 'N'),
+    [0x2c] = LETTER(0x2c, 'z', 'Z'),
+    [0x2d] = LETTER(0x2d, 'x', 'X'),
+    [0x2e] = LETTER(0x2e, 'c', 'C'),
+    [0x2f] = LETTER(0x2f, 'v', 'V'),
+    [0x30] = LETTER(0x30, 'b', 'B'),
+    [0x31] = LETTER(0x31, 'n', 'N'),
     [0x32] = LETTER(0x32, 'm', 'M'),
     [0x33] = {0x332c, 0x333c, 0, 0x3300, KEY_OTHER},
     [0x34] = {0x342e, 0x343e, 0, 0x3400, KEY_OTHER},
@@ -108,12 +120,18 @@ static const struct {
 	uint8_t scan;
 	uint16_t plain, ctrl, alt;
 } extended_keys[] = {
-    {0x1c, 0xe00d, 0xe00a, 0xa600}, {0x35, 0xe02f, 0x9500, 0xa400},
-    {0x47, 0x47e0, 0x77e0, 0x9700}, {0x48, 0x48e0, 0x8de0, 0x9800},
-    {0x49, 0x49e0, 0x84e0, 0x9900}, {0x4b, 0x4be0, 0x73e0, 0x9b00},
-    {0x4d, 0x4de0, 0x74e0, 0x9d00}, {0x4f, 0x4fe0, 0x75e0, 0x9f00},
-    {0x50, 0x50e0, 0x91e0, 0xa000}, {0x51, 0x51e0, 0x76e0, 0xa100},
-    {0x52, 0x52e0, 0x92e0, 0xa200}, {0x53, 0x53e0, 0x93e0, 0xa300},
+    {0x1c, 0xe00d, 0xe00a, 0xa600},
+    {0x35, 0xe02f, 0x9500, 0xa400},
+    {0x47, 0x47e0, 0x77e0, 0x9700},
+    {0x48, 0x48e0, 0x8de0, 0x9800},
+    {0x49, 0x49e0, 0x84e0, 0x9900},
+    {0x4b, 0x4be0, 0x73e0, 0x9b00},
+    {0x4d, 0x4de0, 0x74e0, 0x9d00},
+    {0x4f, 0x4fe0, 0x75e0, 0x9f00},
+    {0x50, 0x50e0, 0x91e0, 0xa000},
+    {0x51, 0x51e0, 0x76e0, 0xa100},
+    {0x52, 0x52e0, 0x92e0, 0xa200},
+    {0x53, 0x53e0, 0x93e0, 0xa300},
 };
 
 /* Shift keys by scan code: a flag in 40:17 while they are held. */
@@ -199,8 +217,8 @@ change_shift(struct bios *b, uint8_t scan, uint8_t flag, bool make, bool e0)
 		change_flag(b, BDA_KEY_FLAGS, right, make);
 	else
 		change_flag(b, BDA_SHIFT2, left, make);
-	change_flag(b, BDA_SHIFT, flag,
-	    (bda8(b, BDA_KEY_FLAGS) & right) || (bda8(b, BDA_SHIFT2) & left));
+	change_flag(
+	    b, BDA_SHIFT, flag, (bda8(b, BDA_KEY_FLAGS) & right) || (bda8(b, BDA_SHIFT2) & left));
 	if (scan == 0x38 && !make && bda8(b, BDA_ALT_NUMBER) != 0) {
 		keyboard_put(b, bda8(b, BDA_ALT_NUMBER));
 		set_bda8(b, BDA_ALT_NUMBER, 0);
@@ -244,9 +262,9 @@ extended_code(uint8_t scan, uint8_t shift)
 {
 	for (unsigned i = 0; i < sizeof(extended_keys) / sizeof(extended_keys[0]); i++)
 		if (extended_keys[i].scan == scan)
-			return (shift & SHIFT_ALT	    ? extended_keys[i].alt :
-				    shift & SHIFT_CTRL ? extended_keys[i].ctrl :
-							 extended_keys[i].plain);
+			return (shift & SHIFT_ALT    ? extended_keys[i].alt
+				: shift & SHIFT_CTRL ? extended_keys[i].ctrl
+						     : extended_keys[i].plain);
 	return (0);
 }
 
@@ -326,8 +344,8 @@ irq1_key(struct bios_call *c)
 		set_flag(c, RFLAGS_ZF, function == 0xff);
 		return (BIOS_DONE);
 	}
-	key = e0 ? extended_code(scan, bda8(b, BDA_SHIFT)) :
-		   plain_code(b, scan, bda8(b, BDA_SHIFT));
+	key =
+	    e0 ? extended_code(scan, bda8(b, BDA_SHIFT)) : plain_code(b, scan, bda8(b, BDA_SHIFT));
 	if (key != 0)
 		keyboard_put(b, key);
 	return (BIOS_DONE);

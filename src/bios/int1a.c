@@ -12,8 +12,8 @@
 #define RTC_B 0x0b
 #define RTC_CENTURY 0x32
 #define RTC_UPDATE 0x80 /* A: an update is in progress */
-#define RTC_SET 0x80    /* B: updates are halted */
-#define RTC_DSE 0x01    /* B: daylight saving */
+#define RTC_SET 0x80	/* B: updates are halted */
+#define RTC_DSE 0x01	/* B: daylight saving */
 
 static enum bios_result
 int1a_00_get_ticks(struct bios_call *c)

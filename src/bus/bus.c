@@ -47,8 +47,8 @@ read_one(struct bus *bus, uint16_t port, unsigned size)
 	range = &bus->ranges[bus->owner[port] - 1];
 	if (range->ops->read == NULL)
 		return (all_ones(size));
-	return (range->ops->read(range->chip, (uint16_t)(port - range->first + range->reg_base),
-		    size) &
+	return (
+	    range->ops->read(range->chip, (uint16_t)(port - range->first + range->reg_base), size) &
 	    all_ones(size));
 }
 
@@ -64,8 +64,8 @@ write_one(struct bus *bus, uint16_t port, unsigned size, uint32_t value)
 	}
 	range = &bus->ranges[bus->owner[port] - 1];
 	if (range->ops->write != NULL)
-		range->ops->write(range->chip,
-		    (uint16_t)(port - range->first + range->reg_base), size, value & all_ones(size));
+		range->ops->write(range->chip, (uint16_t)(port - range->first + range->reg_base),
+		    size, value & all_ones(size));
 }
 
 /* How many of SIZE bytes at PORT go in one access: all, if one owner takes them, else one byte. */

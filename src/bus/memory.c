@@ -21,8 +21,8 @@ map_part(struct memory *mem, uint64_t gpa, uint64_t size, bool writable)
 	if (mmap(mem->base + gpa, size, prot, MAP_SHARED | MAP_FIXED, mem->fd, (off_t)gpa) ==
 	    MAP_FAILED)
 		return (-1);
-	return (memory_add_region(mem,
-	    &(struct mem_region){.gpa = gpa, .size = size, .type = MEM_RAM, .name = "ram"}));
+	return (memory_add_region(
+	    mem, &(struct mem_region){.gpa = gpa, .size = size, .type = MEM_RAM, .name = "ram"}));
 }
 
 static int
@@ -104,8 +104,8 @@ memory_touched(struct memory *mem, uint64_t gpa, size_t len)
 			part = len;
 		for (unsigned i = 0; i < mem->nlisteners; i++)
 			if (mem->listeners[i].written != NULL)
-				mem->listeners[i].written(mem->listeners[i].opaque,
-				    gpa & mem->a20_mask, part);
+				mem->listeners[i].written(
+				    mem->listeners[i].opaque, gpa & mem->a20_mask, part);
 	}
 }
 
@@ -193,8 +193,8 @@ memory_page(const struct memory *mem, uint64_t gpa)
 
 /* Walk [gpa, gpa+len) page by page. WRITE: copy from buf (into ROM too if ROM_TOO), else to buf. */
 static bool
-copy_pages(const struct memory *mem, uint64_t gpa, uint8_t *buf, size_t len, bool write,
-    bool rom_too)
+copy_pages(
+    const struct memory *mem, uint64_t gpa, uint8_t *buf, size_t len, bool write, bool rom_too)
 {
 	while (len > 0) {
 		size_t offset = gpa % PAGE;

@@ -32,7 +32,8 @@ set_boot_order(struct machine *m, char order)
 	static const struct {
 		char order;
 		uint8_t drives[BIOS_BOOT_MAX];
-	} orders[] = {{'a', {0x00, 0xff, 0xff}}, {'c', {0x80, 0xff, 0xff}}, {0, {0x00, 0x80, 0xff}}};
+	} orders[] = {
+	    {'a', {0x00, 0xff, 0xff}}, {'c', {0x80, 0xff, 0xff}}, {0, {0x00, 0x80, 0xff}}};
 
 	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
 		if (orders[i].order == order)

@@ -61,8 +61,8 @@ void boot_close_images(struct boot_options *opts);
 struct boot_run {
 	struct boot_options *opts;
 	struct machine machine;
-	uint64_t started;  /* host ns */
-	int status;	   /* to end with, once decided */
+	uint64_t started; /* host ns */
+	int status;	  /* to end with, once decided */
 	bool decided;
 	bool script_done;
 	int serial_fd[MACHINE_COMS];

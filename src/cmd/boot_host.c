@@ -126,8 +126,8 @@ send_key(void *opaque, uint8_t code)
 {
 	struct boot_run *run = opaque;
 
-	return (machine_event(&run->machine,
-	    (struct machine_event){.kind = MACHINE_EVENT_KEY, .value = code}));
+	return (machine_event(
+	    &run->machine, (struct machine_event){.kind = MACHINE_EVENT_KEY, .value = code}));
 }
 
 /*
@@ -254,8 +254,8 @@ static void
 apply_defaults(struct boot_options *opts)
 {
 	if (opts->console == CONSOLE_DEFAULT)
-		opts->console = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) ? CONSOLE_CURSES :
-										CONSOLE_TEXT;
+		opts->console =
+		    isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) ? CONSOLE_CURSES : CONSOLE_TEXT;
 	if (opts->nserial == 0) {
 		opts->nserial = 1;
 		opts->serial[0].kind = opts->console == CONSOLE_CURSES ? SERIAL_NONE : SERIAL_STDIO;
@@ -271,13 +271,14 @@ start_console(struct boot_run *run)
 	key_feed_init(&h->feed, 0);
 	switch (run->opts->console) {
 	case CONSOLE_CURSES:
-		if (console_curses_start(&h->curses, STDIN_FILENO, STDOUT_FILENO, err,
-			sizeof(err)) != 0)
+		if (console_curses_start(
+			&h->curses, STDIN_FILENO, STDOUT_FILENO, err, sizeof(err)) != 0)
 			return (cmd_error(BOOT_COMMAND, "%s", err));
 		h->curses_started = true;
 		break;
 	case CONSOLE_TEXT:
-		if (console_text_start(&h->text, STDIN_FILENO, STDOUT_FILENO, err, sizeof(err)) != 0)
+		if (console_text_start(&h->text, STDIN_FILENO, STDOUT_FILENO, err, sizeof(err)) !=
+		    0)
 			return (cmd_error(BOOT_COMMAND, "%s", err));
 		h->text_started = true;
 		run->machine.bios.observer.putc = teletype;

@@ -40,8 +40,9 @@ has_boot_sector(struct block *block)
 	uint8_t sector[BLOCK_SECTOR];
 
 	return (block_read(block, 0, 1, sector) == 0 && sector[510] == 0x55 &&
-	    sector[511] == 0xaa && (sector[0] == 0xeb || sector[0] == 0xe9 || sector[0] == 0xea ||
-	    sector[0] == 0xfa || sector[0] == 0xfc || sector[0] == 0x31 || sector[0] == 0x33));
+	    sector[511] == 0xaa &&
+	    (sector[0] == 0xeb || sector[0] == 0xe9 || sector[0] == 0xea || sector[0] == 0xfa ||
+		sector[0] == 0xfc || sector[0] == 0x31 || sector[0] == 0x33));
 }
 
 static int
@@ -62,11 +63,12 @@ open_one(struct boot_options *opts, struct boot_image *image)
 		return (refuse(image, err.text));
 	if (image->kind == IMAGE_BY_CONTENT) {
 		kind = foreign_kind(image->block);
-		if (kind != NULL && !(block_sectors(image->block) <= FLOPPY_SECTORS_MAX &&
+		if (kind != NULL &&
+		    !(block_sectors(image->block) <= FLOPPY_SECTORS_MAX &&
 			has_boot_sector(image->block)))
 			return (refuse(image, kind));
-		image->kind = block_sectors(image->block) <= FLOPPY_SECTORS_MAX ? IMAGE_FLOPPY :
-										  IMAGE_DISK;
+		image->kind =
+		    block_sectors(image->block) <= FLOPPY_SECTORS_MAX ? IMAGE_FLOPPY : IMAGE_DISK;
 	}
 	if (image->kind == IMAGE_FLOPPY && block_sectors(image->block) > FLOPPY_SECTORS_MAX)
 		return (refuse(image, "larger than a 2.88 MB floppy; use --disk"));

@@ -105,8 +105,8 @@ choose(const char *option, const char *text, const char *const *list)
 	for (int i = 0; list[i] != NULL; i++) {
 		if (strcmp(list[i], text) == 0)
 			return (i);
-		used += (size_t)snprintf(choices + used, sizeof(choices) - used, "%s%s",
-		    i == 0 ? "" : ", ", list[i]);
+		used += (size_t)snprintf(
+		    choices + used, sizeof(choices) - used, "%s%s", i == 0 ? "" : ", ", list[i]);
 	}
 	cmd_error(BOOT_COMMAND, "--%s %s: must be one of %s", option, text, choices);
 	return (-1);
@@ -136,8 +136,8 @@ take_memory(struct boot_options *opts, const char *text)
 
 	if (!cmd_parse_size(text, &bytes) || bytes < MEMORY_MIN || bytes > VMM_MEMORY_MAX ||
 	    bytes % 4096 != 0)
-		return (cmd_error(BOOT_COMMAND,
-		    "-m %s: memory must be from 1M to 64G, in whole pages", text));
+		return (cmd_error(
+		    BOOT_COMMAND, "-m %s: memory must be from 1M to 64G, in whole pages", text));
 	opts->memory = bytes;
 	return (STATUS_OK);
 }
@@ -160,8 +160,8 @@ take_serial(struct boot_options *opts, const char *text)
 	} else if (strcmp(text, "pty") == 0 || strncmp(text, "tcp:", 4) == 0)
 		return (cmd_error(BOOT_COMMAND, "--serial %s: not in this build", text));
 	else
-		return (cmd_error(
-		    BOOT_COMMAND, "--serial %s: must be stdio, file:F or none", text));
+		return (
+		    cmd_error(BOOT_COMMAND, "--serial %s: must be stdio, file:F or none", text));
 	return (STATUS_OK);
 }
 
@@ -254,18 +254,18 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 	case OPT_MEMORY:
 		return (take_memory(opts, text));
 	case OPT_CPUS:
-		return (strcmp(text, "1") == 0 ?
-			STATUS_OK :
-			cmd_error(BOOT_COMMAND, "-c %s: VMs have one vCPU in this build", text));
+		return (strcmp(text, "1") == 0
+			? STATUS_OK
+			: cmd_error(BOOT_COMMAND, "-c %s: VMs have one vCPU in this build", text));
 	case OPT_NAME:
 		return (take_name(opts, text));
 	case OPT_CPU:
 		opts->cpu_model = cpu_model_by_name(text) + 1;
-		return (opts->cpu_model != 0 ?
-			STATUS_OK :
-			cmd_error(BOOT_COMMAND,
-			    "--cpu %s: must be one of 8086, 286, 386, 486, pentium, p6, x86-64",
-			    text));
+		return (opts->cpu_model != 0
+			? STATUS_OK
+			: cmd_error(BOOT_COMMAND,
+			      "--cpu %s: must be one of 8086, 286, 386, 486, pentium, p6, x86-64",
+			      text));
 	case OPT_FLOPPY:
 		return (add_image(opts, text, IMAGE_FLOPPY));
 	case OPT_DISK:

@@ -45,8 +45,9 @@ boot_failure_dump(const struct boot_run *run, const char *why)
 	for (unsigned i = 0; i < 8; i++)
 		fprintf(stderr, "%s %016" PRIx64 "%s", general[i].name, s->gpr.reg[general[i].reg],
 		    i % 4 == 3 ? "\n" : "  ");
-	fprintf(stderr, "rip %016" PRIx64 "  rflags %08" PRIx64 "  cr0 %08" PRIx64
-	    "  cr2 %08" PRIx64 "  cr3 %08" PRIx64 "  cr4 %08" PRIx64 "\n",
+	fprintf(stderr,
+	    "rip %016" PRIx64 "  rflags %08" PRIx64 "  cr0 %08" PRIx64 "  cr2 %08" PRIx64
+	    "  cr3 %08" PRIx64 "  cr4 %08" PRIx64 "\n",
 	    s->gpr.rip, s->gpr.rflags, s->sregs.cr0, s->sregs.cr2, s->sregs.cr3, s->sregs.cr4);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		fprintf(stderr, "%s %04x %08" PRIx64 "/%08x/%05x%s", segment_names[i],
@@ -56,8 +57,9 @@ boot_failure_dump(const struct boot_run *run, const char *why)
 	    s->sregs.gdtr.base, s->sregs.gdtr.limit, s->sregs.idtr.base, s->sregs.idtr.limit,
 	    memory_get_a20(m->mem) ? "on" : "off");
 	dump_bytes(m, "code ", cs->base + s->gpr.rip, CODE_BYTES, 1);
-	dump_bytes(m, "stack", ss->base + (s->gpr.reg[GPR_RSP] &
-		(ss->access & AR_DB ? UINT32_MAX : UINT16_MAX)), STACK_WORDS, 2);
+	dump_bytes(m, "stack",
+	    ss->base + (s->gpr.reg[GPR_RSP] & (ss->access & AR_DB ? UINT32_MAX : UINT16_MAX)),
+	    STACK_WORDS, 2);
 }
 
 static json_t *
@@ -106,7 +108,7 @@ boot_write_stats(const struct boot_run *run)
 
 	json_decref(root);
 	if (failed)
-		return (cmd_error(BOOT_COMMAND, "%s: cannot write statistics: %s",
-		    run->opts->stats, strerror(errno)));
+		return (cmd_error(BOOT_COMMAND, "%s: cannot write statistics: %s", run->opts->stats,
+		    strerror(errno)));
 	return (STATUS_OK);
 }

@@ -99,8 +99,8 @@ hole(struct cpu *c, uint64_t pa)
 
 /* Read SIZE bytes at PA, all in one page. */
 static bool
-read_physical(struct cpu *c, uint64_t pa, const struct mem_page *page, unsigned size,
-    uint64_t *value)
+read_physical(
+    struct cpu *c, uint64_t pa, const struct mem_page *page, unsigned size, uint64_t *value)
 {
 	*value = size_mask(size);
 	switch (page->type) {
@@ -110,8 +110,8 @@ read_physical(struct cpu *c, uint64_t pa, const struct mem_page *page, unsigned 
 		memcpy(value, page->host + (pa & X86_PAGE_MASK), size);
 		return (true);
 	case MEM_MMIO:
-		*value &= page->region->ops->read(page->region->opaque, pa - page->region->gpa,
-		    size);
+		*value &=
+		    page->region->ops->read(page->region->opaque, pa - page->region->gpa, size);
 		return (true);
 	case MEM_NONE:
 		break;
@@ -120,8 +120,8 @@ read_physical(struct cpu *c, uint64_t pa, const struct mem_page *page, unsigned 
 }
 
 static bool
-write_physical(struct cpu *c, uint64_t pa, const struct mem_page *page, unsigned size,
-    uint64_t value)
+write_physical(
+    struct cpu *c, uint64_t pa, const struct mem_page *page, unsigned size, uint64_t value)
 {
 	switch (page->type) {
 	case MEM_RAM:
@@ -130,8 +130,7 @@ write_physical(struct cpu *c, uint64_t pa, const struct mem_page *page, unsigned
 			trace_drop_range(c, pa, size);
 		return (true);
 	case MEM_MMIO:
-		page->region->ops->write(page->region->opaque, pa - page->region->gpa, size,
-		    value);
+		page->region->ops->write(page->region->opaque, pa - page->region->gpa, size, value);
 		return (true);
 	case MEM_ROM:
 		return (true);

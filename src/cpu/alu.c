@@ -127,8 +127,8 @@ ALU_FAMILY(MOV, fam_mov)
 /* --- LEA: a register and an address that is not accessed ---------------------------------------- */
 
 #define LEA_HANDLER(size) \
-	static const struct trace *lea_##size(struct cpu *c, const struct op *op, \
-	    struct vcpu_state *s) \
+	static const struct trace *lea_##size( \
+	    struct cpu *c, const struct op *op, struct vcpu_state *s) \
 	{ \
 		reg_set(s, op->dst, size, op_ea(op, s)); \
 		return (op_next(c, op, s)); \

@@ -19,8 +19,8 @@ target_fault(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t 
  * page's code, whatever happens to the translation).
  */
 static __attribute__((noinline)) const struct trace *
-go_direct_slow(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t target,
-    bool linkable)
+go_direct_slow(
+    struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t target, bool linkable)
 {
 	uint64_t from = c->segc[SEG_CS].base + op_rip(op, s);
 	uint64_t to = c->segc[SEG_CS].base + target;
@@ -108,8 +108,7 @@ INLINE const struct trace *
 loop(struct cpu *c, const struct op *op, struct vcpu_state *s, enum loop kind)
 {
 	uint64_t mask = size_mask(op->size), count = (RCX(s) - 1) & mask;
-	bool taken = count != 0 &&
-	    (kind == LOOP || flag_zf(c) == (kind == LOOPE));
+	bool taken = count != 0 && (kind == LOOP || flag_zf(c) == (kind == LOOPE));
 	uint64_t target = (op_next_rip(op, s) + (uint64_t)op->imm) & op->amask;
 
 	if (unlikely(taken && target >= c->cs_end))
@@ -244,8 +243,8 @@ const struct family fam_ret = {.fn = {[FORM_RI] = WIDTHS_OF(ret)}};
 
 /* The far pointer of a far JMP or CALL: in the instruction or in memory. */
 static bool
-far_pointer(struct cpu *c, const struct op *op, struct vcpu_state *s, uint16_t *selector,
-    uint64_t *offset)
+far_pointer(
+    struct cpu *c, const struct op *op, struct vcpu_state *s, uint16_t *selector, uint64_t *offset)
 {
 	uint64_t ea = op_ea(op, s), sel;
 
@@ -296,8 +295,7 @@ do_ret_far(struct cpu *c, const struct op *op, struct vcpu_state *s)
 enum op_result
 do_int(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	return (interrupt_software(c, (unsigned)op->imm & 0xff, EVENT_SW_INTR,
-	    op_next_rip(op, s)));
+	return (interrupt_software(c, (unsigned)op->imm & 0xff, EVENT_SW_INTR, op_next_rip(op, s)));
 }
 
 enum op_result

@@ -38,28 +38,28 @@ enum cpu_exit {
 /* Where a fault came from: kept in a ring for explain. */
 enum cpu_cause {
 	CAUSE_NONE,
-	CAUSE_INSTRUCTION,   /* the instruction raises it: #DE, #BP, #OF, #BR, #UD, INT n */
-	CAUSE_FETCH_LIMIT,   /* instruction fetch beyond CS.limit */
-	CAUSE_LENGTH,	     /* more than 15 bytes */
-	CAUSE_SEG_LIMIT,     /* operand beyond a segment's limit */
-	CAUSE_SEG_RIGHTS,    /* segment not readable / writable / unusable */
-	CAUSE_IDT_LIMIT,     /* vector beyond IDTR.limit */
-	CAUSE_GATE,	     /* gate of the wrong type or DPL, or not present */
-	CAUSE_SELECTOR,	     /* null selector, beyond its table, wrong type, DPL, not present */
-	CAUSE_STACK,	     /* no room on the stack */
-	CAUSE_TSS,	     /* TSS too small or of the wrong type */
-	CAUSE_PRIVILEGE,     /* CPL or IOPL too low */
-	CAUSE_PAGE,	     /* page walk failed */
-	CAUSE_RESERVED,	     /* reserved bit or invalid value written to a system register */
-	CAUSE_DOUBLE,	     /* a contributory fault while delivering another */
+	CAUSE_INSTRUCTION, /* the instruction raises it: #DE, #BP, #OF, #BR, #UD, INT n */
+	CAUSE_FETCH_LIMIT, /* instruction fetch beyond CS.limit */
+	CAUSE_LENGTH,	   /* more than 15 bytes */
+	CAUSE_SEG_LIMIT,   /* operand beyond a segment's limit */
+	CAUSE_SEG_RIGHTS,  /* segment not readable / writable / unusable */
+	CAUSE_IDT_LIMIT,   /* vector beyond IDTR.limit */
+	CAUSE_GATE,	   /* gate of the wrong type or DPL, or not present */
+	CAUSE_SELECTOR,	   /* null selector, beyond its table, wrong type, DPL, not present */
+	CAUSE_STACK,	   /* no room on the stack */
+	CAUSE_TSS,	   /* TSS too small or of the wrong type */
+	CAUSE_PRIVILEGE,   /* CPL or IOPL too low */
+	CAUSE_PAGE,	   /* page walk failed */
+	CAUSE_RESERVED,	   /* reserved bit or invalid value written to a system register */
+	CAUSE_DOUBLE,	   /* a contributory fault while delivering another */
 };
 
 /* One delivered (or attempted) exception. */
 struct cpu_fault {
-	uint64_t rip; /* of the instruction */
+	uint64_t rip;	  /* of the instruction */
 	uint64_t address; /* offset, linear address or selector that failed, by cause */
-	uint64_t limit; /* what it was checked against */
-	uint64_t count; /* instructions retired before */
+	uint64_t limit;	  /* what it was checked against */
+	uint64_t count;	  /* instructions retired before */
 	uint32_t error;
 	uint16_t cs;
 	uint8_t vector;
@@ -92,8 +92,8 @@ struct cpu_inout {
 struct cpu; /* internal.h */
 
 /* NULL when memory is short. STATE, MEM and BUS (may be NULL) must outlive the CPU. */
-struct cpu *cpu_create(struct vcpu_state *state, struct memory *mem, struct bus *bus,
-    const struct cpu_config *config);
+struct cpu *cpu_create(
+    struct vcpu_state *state, struct memory *mem, struct bus *bus, const struct cpu_config *config);
 void cpu_destroy(struct cpu *cpu);
 /* Run at most BUDGET instructions; says why it came back. */
 enum cpu_exit cpu_run(struct cpu *cpu, uint64_t budget);

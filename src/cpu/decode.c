@@ -115,8 +115,8 @@ bind_operand(struct op *op, const struct decoded *d, const ZydisDecodedOperand *
 	switch (o->type) {
 	case ZYDIS_OPERAND_TYPE_REGISTER:
 		kind = K_REG;
-		reg = is_gpr(o->reg.value) ? reg_offset(o->reg.value) :
-					     special_number(o->reg.value);
+		reg =
+		    is_gpr(o->reg.value) ? reg_offset(o->reg.value) : special_number(o->reg.value);
 		break;
 	case ZYDIS_OPERAND_TYPE_MEMORY:
 		kind = K_MEM;
@@ -134,10 +134,10 @@ bind_operand(struct op *op, const struct decoded *d, const ZydisDecodedOperand *
 		break;
 	}
 	if (dst) {
-		op->dkind = kind;
+		op->dkind = (uint8_t)kind;
 		op->dst = reg;
 	} else {
-		op->skind = kind;
+		op->skind = (uint8_t)kind;
 		op->src = reg;
 	}
 }
@@ -162,12 +162,12 @@ bind_operands(struct op *op, const struct decoded *d)
 bool
 bind_alu(struct op *op, const struct decoded *d)
 {
-	ZydisRegister dst = d->operand[0].type == ZYDIS_OPERAND_TYPE_REGISTER ?
-	    d->operand[0].reg.value :
-	    ZYDIS_REGISTER_RAX;
-	ZydisRegister src = d->operand[1].type == ZYDIS_OPERAND_TYPE_REGISTER ?
-	    d->operand[1].reg.value :
-	    ZYDIS_REGISTER_RAX;
+	ZydisRegister dst = d->operand[0].type == ZYDIS_OPERAND_TYPE_REGISTER
+	    ? d->operand[0].reg.value
+	    : ZYDIS_REGISTER_RAX;
+	ZydisRegister src = d->operand[1].type == ZYDIS_OPERAND_TYPE_REGISTER
+	    ? d->operand[1].reg.value
+	    : ZYDIS_REGISTER_RAX;
 	enum form form;
 
 	bind_operands(op, d);
@@ -175,9 +175,9 @@ bind_alu(struct op *op, const struct decoded *d)
 		ZydisRegisterClass class = ZydisRegisterGetClass(is_gpr(dst) ? src : dst);
 
 		op->fn = op_plain;
-		op->plain = class == ZYDIS_REGCLASS_CONTROL ? do_mov_cr :
-		    class == ZYDIS_REGCLASS_DEBUG	    ? do_mov_dr :
-							      do_mov_sreg;
+		op->plain = class == ZYDIS_REGCLASS_CONTROL ? do_mov_cr
+		    : class == ZYDIS_REGCLASS_DEBUG	    ? do_mov_dr
+							    : do_mov_sreg;
 		op->imm = !is_gpr(src); /* which side is the special one: 1 = the source */
 		return (true);
 	}
@@ -193,8 +193,7 @@ bool
 bind_unary(struct op *op, const struct decoded *d)
 {
 	bind_operands(op, d);
-	op->fn = op->insn->family->fn[op->dkind == K_MEM ? FORM_MR : FORM_RR]
-				     [size_index(op->size)];
+	op->fn = op->insn->family->fn[op->dkind == K_MEM ? FORM_MR : FORM_RR][size_index(op->size)];
 	return (true);
 }
 
@@ -208,7 +207,8 @@ bind_generic(struct op *op, const struct decoded *d)
 	if (d->insn->meta.category == ZYDIS_CATEGORY_SETCC ||
 	    d->insn->meta.category == ZYDIS_CATEGORY_CMOV)
 		op->cond = d->insn->opcode & 15;
-	if (op->insn->family != NULL) /* MOVZX, MOVSX: by the source's size, kept in scale's place */
+	if (op->insn->family !=
+	    NULL) /* MOVZX, MOVSX: by the source's size, kept in scale's place */
 		op->fn = op->insn->family->fn[op->skind == K_MEM ? FORM_RM : FORM_RR]
 					     [size_index(d->operand[1].size / 8u)];
 	if (d->insn->operand_count_visible == 3) {
@@ -252,8 +252,8 @@ bind_shift(struct op *op, const struct decoded *d)
 {
 	bind_operands(op, d);
 	if (op->skind == K_IMM)
-		op->fn = op->insn->family->fn[op->dkind == K_MEM ? FORM_MI : FORM_RI]
-					     [size_index(op->size)];
+		op->fn = op->insn->family
+			     ->fn[op->dkind == K_MEM ? FORM_MI : FORM_RI][size_index(op->size)];
 	return (true);
 }
 
@@ -273,8 +273,8 @@ bind_branch(struct op *op, const struct decoded *d)
 	else if (op->dkind == K_NONE)
 		op->fn = op->insn->family->fn[FORM_RR][size_index(op->size)];
 	else
-		op->fn = op->insn->family->fn[op->dkind == K_MEM ? FORM_MR : FORM_RR]
-					     [size_index(op->size)];
+		op->fn = op->insn->family
+			     ->fn[op->dkind == K_MEM ? FORM_MR : FORM_RR][size_index(op->size)];
 	/* amask is the address's mask for memory operands, RIP's for all others. */
 	if (op->dkind != K_MEM)
 		op->amask = mask_of_width(width);
@@ -323,9 +323,9 @@ bind_string(struct op *op, const struct decoded *d)
 bool
 bind_stack(struct op *op, const struct decoded *d)
 {
-	ZydisRegister reg = d->operand[0].type == ZYDIS_OPERAND_TYPE_REGISTER ?
-	    d->operand[0].reg.value :
-	    ZYDIS_REGISTER_RAX;
+	ZydisRegister reg = d->operand[0].type == ZYDIS_OPERAND_TYPE_REGISTER
+	    ? d->operand[0].reg.value
+	    : ZYDIS_REGISTER_RAX;
 	bool push = d->insn->mnemonic == ZYDIS_MNEMONIC_PUSH;
 
 	bind_operands(op, d);
@@ -340,8 +340,7 @@ bind_stack(struct op *op, const struct decoded *d)
 		op->fn = op_plain;
 		return (true);
 	}
-	op->fn = op->insn->family->fn[op->dkind == K_IMM ? FORM_RI : FORM_RR]
-				     [size_index(op->size)];
+	op->fn = op->insn->family->fn[op->dkind == K_IMM ? FORM_RI : FORM_RR][size_index(op->size)];
 	return (op->fn != NULL);
 }
 
@@ -457,8 +456,8 @@ decode_op(struct cpu *c, const uint8_t *code, unsigned available, struct op *op,
 			return (-1);
 		code = bytes;
 	}
-	status = ZydisDecoderDecodeFull(decoder_for(c), code, available - (unsigned)left_out, &insn,
-	    operands);
+	status = ZydisDecoderDecodeFull(
+	    decoder_for(c), code, available - (unsigned)left_out, &insn, operands);
 	if (status == ZYDIS_STATUS_NO_MORE_DATA)
 		return (available >= c->traits->length_max ? -2 : 0);
 	if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)

@@ -149,8 +149,7 @@ interrupt_deliver(struct cpu *c, unsigned vector, bool nmi)
 enum op_result
 interrupt_software(struct cpu *c, unsigned vector, enum vcpu_event_type type, uint64_t next_rip)
 {
-	if (!deliver(c,
-		&(struct delivery){.vector = vector, .kind = type, .return_rip = next_rip}))
+	if (!deliver(c, &(struct delivery){.vector = vector, .kind = type, .return_rip = next_rip}))
 		return (OP_FAULT);
 	c->trap_cancel = true;
 	return (OP_JUMP);

@@ -59,8 +59,8 @@ flag_af(const struct cpu *c)
 static inline uint32_t
 aux_from_carries(uint64_t carries, unsigned size)
 {
-	uint32_t top = size == 8 ? (uint32_t)(carries >> 32) :
-				   (uint32_t)carries << (32 - size * 8) % 32;
+	uint32_t top =
+	    size == 8 ? (uint32_t)(carries >> 32) : (uint32_t)carries << (32 - size * 8) % 32;
 
 	return ((top & (AUX_CF | AUX_OF)) | ((uint32_t)carries & AUX_AF));
 }

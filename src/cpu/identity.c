@@ -28,16 +28,15 @@
 
 struct model_identity {
 	uint32_t max_leaf;
-	uint32_t signature; /* family, model, stepping */
-	uint32_t features, features2;	/* leaf 1 EDX, ECX */
+	uint32_t signature;	      /* family, model, stepping */
+	uint32_t features, features2; /* leaf 1 EDX, ECX */
 	uint32_t leaf7_ebx, leaf7_ecx;
 	uint32_t max_extended;
 	uint32_t extended, extended2; /* leaf 80000001 EDX, ECX */
 };
 
 #define PENTIUM_FEATURES (CPUID_PSE | CPUID_TSC | CPUID_MSR | CPUID_CX8)
-#define P6_FEATURES \
-	(PENTIUM_FEATURES | CPUID_PAE | CPUID_SEP | CPUID_PGE | CPUID_CMOV | CPUID_PAT)
+#define P6_FEATURES (PENTIUM_FEATURES | CPUID_PAE | CPUID_SEP | CPUID_PGE | CPUID_CMOV | CPUID_PAT)
 
 static const struct model_identity identities[] = {
     [CPU_486] = {.max_leaf = 1, .signature = 0x0433},
@@ -116,8 +115,8 @@ do_cpuid(struct cpu *c, const struct op *op, struct vcpu_state *s)
 static uint64_t
 tsc_now(const struct cpu *c)
 {
-	uint64_t now = c->config.tsc != NULL ? c->config.tsc(c->config.tsc_opaque) :
-					       cpu_instructions(c);
+	uint64_t now =
+	    c->config.tsc != NULL ? c->config.tsc(c->config.tsc_opaque) : cpu_instructions(c);
 
 	return (now + c->s->msr.tsc_offset);
 }

@@ -27,8 +27,8 @@ struct decoded {
 typedef bool bind_fn(struct op *op, const struct decoded *d);
 
 enum insn_flags {
-	INSN_ENDS = 1,	/* always the last of its trace */
-	INSN_LOCK = 2,	/* may carry LOCK when its destination is memory */
+	INSN_ENDS = 1, /* always the last of its trace */
+	INSN_LOCK = 2, /* may carry LOCK when its destination is memory */
 };
 
 struct insn {
@@ -57,33 +57,33 @@ bind_fn bind_alu, bind_unary, bind_generic, bind_branch, bind_loop, bind_string,
 
 /* Families, by the file that has them. */
 extern const struct family fam_add, fam_or, fam_adc, fam_sbb, fam_and, fam_sub, fam_xor, fam_cmp,
-    fam_test, fam_mov, fam_inc, fam_dec, fam_not, fam_neg;			      /* alu.c */
+    fam_test, fam_mov, fam_inc, fam_dec, fam_not, fam_neg; /* alu.c */
 extern const struct family fam_jo, fam_jno, fam_jb, fam_jnb, fam_jz, fam_jnz, fam_jbe, fam_jnbe,
     fam_js, fam_jns, fam_jp, fam_jnp, fam_jl, fam_jnl, fam_jle, fam_jnle, fam_jmp, fam_call,
-    fam_ret, fam_loop, fam_loope, fam_loopne, fam_jcxz;				      /* branch.c */
-extern const struct family fam_push, fam_pop, fam_lea, fam_movzx, fam_movsx;	      /* move.c */
-extern const struct family fam_in, fam_out, fam_hlt;				      /* io.c */
-extern const struct family fam_shl, fam_shr, fam_sar;				      /* shift.c */
+    fam_ret, fam_loop, fam_loope, fam_loopne, fam_jcxz;			     /* branch.c */
+extern const struct family fam_push, fam_pop, fam_lea, fam_movzx, fam_movsx; /* move.c */
+extern const struct family fam_in, fam_out, fam_hlt;			     /* io.c */
+extern const struct family fam_shl, fam_shr, fam_sar;			     /* shift.c */
 
 /* Plain handlers, by the file that has them. */
-plain_fn do_xchg, do_xlat, do_cbw, do_cwd, do_lahf, do_sahf, do_pushf, do_popf,
-    do_pusha, do_popa, do_enter, do_leave, do_mov_sreg, do_push_mem, do_pop_mem, do_push_sreg,
-    do_pop_sreg, do_lfs, do_nop, do_bswap, do_setcc, do_cmovcc;			 /* move.c */
-plain_fn do_cmpxchg, do_cmpxchg16b, do_xadd, do_cmpxchg8b, do_bt, do_bts, do_btr, do_btc, do_bsf, do_bsr,
-    do_clc, do_stc, do_cmc, do_cld, do_std;				 /* bit.c */
+plain_fn do_xchg, do_xlat, do_cbw, do_cwd, do_lahf, do_sahf, do_pushf, do_popf, do_pusha, do_popa,
+    do_enter, do_leave, do_mov_sreg, do_push_mem, do_pop_mem, do_push_sreg, do_pop_sreg, do_lfs,
+    do_nop, do_bswap, do_setcc, do_cmovcc; /* move.c */
+plain_fn do_cmpxchg, do_cmpxchg16b, do_xadd, do_cmpxchg8b, do_bt, do_bts, do_btr, do_btc, do_bsf,
+    do_bsr, do_clc, do_stc, do_cmc, do_cld, do_std;				   /* bit.c */
 plain_fn do_rol, do_ror, do_rcl, do_rcr, do_shl, do_shr, do_sar, do_shld, do_shrd; /* shift.c */
 plain_fn do_mul, do_imul1, do_imul2, do_div, do_idiv, do_aaa, do_aas, do_aam, do_aad, do_daa,
-    do_das, do_salc;								 /* muldiv.c */
-plain_fn do_movs, do_cmps, do_stos, do_lods, do_scas;				 /* string.c */
-plain_fn do_ins, do_outs;							 /* io.c */
-plain_fn do_jmp_far, do_call_far, do_ret_far, do_int, do_int3, do_int1, do_into, do_iret,
-    do_bound, do_ud;								 /* branch.c */
-plain_fn do_cli, do_sti, do_mov_cr, do_mov_dr, do_lgdt, do_lidt, do_sgdt, do_sidt, do_lldt,
-    do_ltr, do_sldt, do_str, do_lmsw, do_smsw, do_clts, do_lar, do_lsl, do_verr, do_verw, do_arpl,
-    do_invd, do_invlpg, do_wait, do_stac, do_clac;						 /* system.c */
-plain_fn do_syscall, do_sysret, do_sysenter, do_sysexit, do_swapgs; /* long.c */
-plain_fn do_cpuid, do_rdtsc, do_rdtscp, do_rdmsr, do_wrmsr, do_vmcall;			 /* identity.c */
-plain_fn do_no_fpu;								 /* x87.c */
+    do_das, do_salc;				      /* muldiv.c */
+plain_fn do_movs, do_cmps, do_stos, do_lods, do_scas; /* string.c */
+plain_fn do_ins, do_outs;			      /* io.c */
+plain_fn do_jmp_far, do_call_far, do_ret_far, do_int, do_int3, do_int1, do_into, do_iret, do_bound,
+    do_ud; /* branch.c */
+plain_fn do_cli, do_sti, do_mov_cr, do_mov_dr, do_lgdt, do_lidt, do_sgdt, do_sidt, do_lldt, do_ltr,
+    do_sldt, do_str, do_lmsw, do_smsw, do_clts, do_lar, do_lsl, do_verr, do_verw, do_arpl, do_invd,
+    do_invlpg, do_wait, do_stac, do_clac;			       /* system.c */
+plain_fn do_syscall, do_sysret, do_sysenter, do_sysexit, do_swapgs;    /* long.c */
+plain_fn do_cpuid, do_rdtsc, do_rdtscp, do_rdmsr, do_wrmsr, do_vmcall; /* identity.c */
+plain_fn do_no_fpu;						       /* x87.c */
 
 /* --- operands of plain handlers, by what decoding found ----------------------------------------- */
 

@@ -74,9 +74,11 @@ struct op {
 	uint8_t seg;
 	uint8_t size; /* operand size in bytes */
 	uint8_t len;
-	uint8_t idx;  /* in the trace */
-	uint8_t cond; /* SETcc, CMOVcc: enum cond */
-	uint8_t dkind : 2, skind : 2, rep : 2, third : 1; /* third: imm is a third operand */
+	uint8_t idx;	      /* in the trace */
+	uint8_t cond;	      /* SETcc, CMOVcc: enum cond */
+	uint8_t dkind, skind; /* enum op_kind of destination and source */
+	uint8_t rep;	      /* enum op_rep */
+	bool third;	      /* imm is a third operand */
 };
 
 #define NO_PAGE UINT64_MAX
@@ -135,11 +137,11 @@ struct pending_fault {
 };
 
 enum attention {
-	ATT_KICK = 1,	/* cpu_kick */
-	ATT_INTR = 2,	/* INTR is high */
+	ATT_KICK = 1, /* cpu_kick */
+	ATT_INTR = 2, /* INTR is high */
 	ATT_NMI = 4,
-	ATT_EVENT = 8,	/* state->events holds something to deliver or a shadow */
-	ATT_TRAP = 16,	/* RFLAGS.TF */
+	ATT_EVENT = 8, /* state->events holds something to deliver or a shadow */
+	ATT_TRAP = 16, /* RFLAGS.TF */
 	ATT_STOP = 32,
 };
 
@@ -154,10 +156,10 @@ struct cpu {
 	struct tlb_entry *tlb; /* of the current privilege */
 	struct seg_cache segc[SEG_NONE + 1];
 	uint64_t lin_mask;
-	uint64_t cs_end;  /* CS.limit + 1 */
-	uint64_t sp_mask; /* stack pointer width */
-	uint64_t ip_mask; /* where RIP wraps around */
-	uint64_t key;	  /* generation << 8 | mode */
+	uint64_t cs_end;    /* CS.limit + 1 */
+	uint64_t sp_mask;   /* stack pointer width */
+	uint64_t ip_mask;   /* where RIP wraps around */
+	uint64_t key;	    /* generation << 8 | mode */
 	uint64_t mem_value; /* result of load_slow */
 	uint8_t cpl;
 	uint8_t mode;
@@ -176,7 +178,7 @@ struct cpu {
 	uint64_t code_pages;
 	struct tlb_entry *tlbs[TLB_COUNT];
 	uint64_t generation;
-	uint64_t paging[4]; /* CR0.PG/WP, CR3, CR4, EFER that the TLB was filled under */
+	uint64_t paging[4];   /* CR0.PG/WP, CR3, CR4, EFER that the TLB was filled under */
 	struct trace *single; /* for one instruction at a time */
 	void *decoder;
 
@@ -413,8 +415,8 @@ void fault_deliver(struct cpu *c);
 /* Deliver an external interrupt or NMI. */
 void interrupt_deliver(struct cpu *c, unsigned vector, bool nmi);
 /* INT n, INT3, INTO (EVENT_SW_*), from instruction behind which RIP is NEXT_RIP. */
-enum op_result interrupt_software(struct cpu *c, unsigned vector, enum vcpu_event_type type,
-    uint64_t next_rip);
+enum op_result interrupt_software(
+    struct cpu *c, unsigned vector, enum vcpu_event_type type, uint64_t next_rip);
 enum op_result interrupt_return(struct cpu *c, unsigned size);
 
 /* --- segments (segment.c), far transfers (transfer.c) ---------------------------------------- */
@@ -430,11 +432,11 @@ bool descriptor_mark_accessed(struct cpu *c, uint16_t selector, uint64_t descrip
 /* A data segment or SS from a checked descriptor into the cache. */
 void segment_set(struct cpu *c, unsigned seg, const struct x86_segment *value);
 void code_segment_set(struct cpu *c, const struct x86_segment *value, unsigned cpl);
-bool stack_segment_check(struct cpu *c, uint16_t selector, unsigned cpl, unsigned vector,
-    uint64_t *descriptor);
+bool stack_segment_check(
+    struct cpu *c, uint16_t selector, unsigned cpl, unsigned vector, uint64_t *descriptor);
 enum op_result far_jump(struct cpu *c, uint16_t selector, uint64_t offset, unsigned size);
-enum op_result far_call(struct cpu *c, uint16_t selector, uint64_t offset, unsigned size,
-    uint64_t next_rip);
+enum op_result far_call(
+    struct cpu *c, uint16_t selector, uint64_t offset, unsigned size, uint64_t next_rip);
 enum op_result far_return(struct cpu *c, unsigned size, unsigned release);
 
 /* Return to CS:IP at this or an outer privilege, ST behind what was popped (RET, IRET). */

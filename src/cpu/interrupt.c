@@ -189,8 +189,7 @@ deliver_through_gate(struct cpu *c, const struct delivery *d, const struct gate 
 	stack_commit(c, &st);
 	if (from_vm)
 		clear_data_segments(c);
-	rflags_set(c, 0,
-	    RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | (g->trap ? 0 : RFLAGS_IF));
+	rflags_set(c, 0, RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | (g->trap ? 0 : RFLAGS_IF));
 	code_segment_set(c, cs, target);
 	s->gpr.rip = g->offset;
 	return (true);
@@ -256,13 +255,13 @@ iret_real(struct cpu *c, unsigned size)
 	    !stack_pop(c, &st, size, &flags))
 		return (OP_FAULT);
 	if (ip > c->s->sregs.seg[SEG_CS].limit)
-		return (fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, ip,
-			    c->s->sregs.seg[SEG_CS].limit),
+		return (
+		    fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, ip, c->s->sregs.seg[SEG_CS].limit),
 		    OP_FAULT);
 	stack_commit(c, &st);
 	rflags_set(c, flags,
-	    c->mode & MODE_VM ? writable_flags(size) & ~(uint64_t)RFLAGS_IOPL :
-				writable_flags(size));
+	    c->mode & MODE_VM ? writable_flags(size) & ~(uint64_t)RFLAGS_IOPL
+			      : writable_flags(size));
 	real_segment_set(c, SEG_CS, (uint16_t)cs);
 	c->s->gpr.rip = ip;
 	return (OP_JUMP);

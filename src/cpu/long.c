@@ -2,8 +2,8 @@
  * 64-bit mode: interrupts through 16-byte gates (SDM vol. 3A, 6.14), IRET (vol. 2A), SYSCALL,
  * SYSRET, SYSENTER, SYSEXIT, SWAPGS (vol. 2B).
  */
-#include "cpu/insn.h"
 #include "cpu/long.h"
+#include "cpu/insn.h"
 #include "cpu/tss.h"
 
 #define GATE_SIZE 16u
@@ -22,8 +22,8 @@ gate_fault(struct cpu *c, const struct delivery *d, unsigned vector, enum cpu_ca
 {
 	uint32_t ext = d->kind == EVENT_SW_INTR || d->kind == EVENT_SW_EXCEPTION ? 0 : 1;
 
-	return (fault_at(c, vector, d->vector << 3 | 2 | ext, cause, d->vector,
-	    c->s->sregs.idtr.limit));
+	return (fault_at(
+	    c, vector, d->vector << 3 | 2 | ext, cause, d->vector, c->s->sregs.idtr.limit));
 }
 
 static bool
@@ -144,8 +144,7 @@ deliver_long(struct cpu *c, const struct delivery *d)
 	}
 	RSP(s) = sp - 8 * n;
 	cs.access |= AR_TYPE_ACCESSED;
-	rflags_set(c, 0,
-	    RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | (g.trap ? 0 : RFLAGS_IF));
+	rflags_set(c, 0, RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM | (g.trap ? 0 : RFLAGS_IF));
 	code_segment_set(c, &cs, target);
 	s->gpr.rip = g.offset;
 	return (true);
@@ -209,8 +208,8 @@ iret_long(struct cpu *c, unsigned size)
 	cpl = SEL_RPL(cs_sel);
 	if (!(cs.access & AR_S) || !(cs.access & AR_TYPE_CODE) || cpl < c->cpl ||
 	    !code_size_ok(c, &cs) ||
-	    (cs.access & AR_TYPE_CONFORM ? segment_dpl(cs.access) > cpl :
-					   segment_dpl(cs.access) != cpl))
+	    (cs.access & AR_TYPE_CONFORM ? segment_dpl(cs.access) > cpl
+					 : segment_dpl(cs.access) != cpl))
 		return (fault_code(c, VEC_GP, (uint32_t)cs_sel & 0xfffcu, CAUSE_SELECTOR));
 	if (!(cs.access & AR_P))
 		return (fault_code(c, VEC_NP, (uint32_t)cs_sel & 0xfffcu, CAUSE_SELECTOR));
@@ -321,8 +320,8 @@ do_sysexit(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!(c->mode & MODE_PE) || selector == 0 || c->cpl != 0)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	RSP(s) = to64 ? RCX(s) : (uint32_t)RCX(s);
-	return (enter_flat(c, cs | 3, (uint16_t)((cs + 8) | 3), 3, to64,
-	    to64 ? RDX(s) : (uint32_t)RDX(s)));
+	return (enter_flat(
+	    c, cs | 3, (uint16_t)((cs + 8) | 3), 3, to64, to64 ? RDX(s) : (uint32_t)RDX(s)));
 }
 
 enum op_result

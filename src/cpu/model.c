@@ -47,8 +47,7 @@ static const struct cpu_traits traits[] = {
 int
 cpu_model_by_name(const char *name)
 {
-	static const char *const names[] = {
-	    "8086", "286", "386", "486", "pentium", "p6", "x86-64"};
+	static const char *const names[] = {"8086", "286", "386", "486", "pentium", "p6", "x86-64"};
 
 	for (int i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++)
 		if (strcmp(names[i], name) == 0)

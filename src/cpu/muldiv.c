@@ -8,8 +8,8 @@ wide_get(const struct vcpu_state *s, unsigned size)
 {
 	if (size == 1)
 		return (RAX(s) & 0xffff);
-	return ((unsigned __int128)(RDX(s) & size_mask(size)) << size * 8 |
-	    (RAX(s) & size_mask(size)));
+	return (
+	    (unsigned __int128)(RDX(s) & size_mask(size)) << size * 8 | (RAX(s) & size_mask(size)));
 }
 
 static void
@@ -145,7 +145,8 @@ adjust_ascii(struct cpu *c, struct vcpu_state *s, int sign)
 
 	/* From the 286 on AX is changed as a word (SDM vol. 2A, AAA); an 8086 kept AL's carry. */
 	if (adjust && c->traits->adjust_by_bytes)
-		ax = ((ax + (unsigned)(sign * 0x100)) & 0xff00) | ((ax + (unsigned)(sign * 6)) & 0xff);
+		ax = ((ax + (unsigned)(sign * 0x100)) & 0xff00) |
+		    ((ax + (unsigned)(sign * 6)) & 0xff);
 	else if (adjust)
 		ax = (ax + (unsigned)(sign * 0x106)) & 0xffff;
 	gpr_write(&RAX(s), 2, ax & 0xff0f);

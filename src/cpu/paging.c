@@ -42,8 +42,7 @@ static bool
 page_fault(struct cpu *c, const struct walk *w, uint32_t why)
 {
 	const struct vcpu_sregs *sr = &c->s->sregs;
-	bool nx_known = (sr->cr4 & CR4_SMEP) ||
-	    ((sr->efer & EFER_NXE) && w->mode != &walk_32);
+	bool nx_known = (sr->cr4 & CR4_SMEP) || ((sr->efer & EFER_NXE) && w->mode != &walk_32);
 	uint32_t error = why;
 
 	if (w->access == PAGE_WRITE)
@@ -110,8 +109,8 @@ walk_down(struct cpu *c, struct walk *w)
 	w->rights = PTE_W | PTE_U;
 	for (unsigned i = 0; i < m->levels; i++) {
 		unsigned level = m->levels - 1 - i;
-		uint64_t index = w->lin >> (12 + level * m->index_bits) &
-		    ((1u << m->index_bits) - 1);
+		uint64_t index =
+		    w->lin >> (12 + level * m->index_bits) & ((1u << m->index_bits) - 1);
 		uint64_t e;
 		bool large;
 

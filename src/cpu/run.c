@@ -14,8 +14,8 @@
 static void *
 map_zeroed(size_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(
+	    NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return (p == MAP_FAILED ? NULL : p);
 }
@@ -49,13 +49,13 @@ allocate(struct cpu *c)
 	c->code_map = map_zeroed((size_t)(c->code_pages + 1) * sizeof(*c->code_map));
 	c->decoder = decoder_create();
 	return (c->jcache != NULL && c->hash != NULL && c->page_hash != NULL &&
-	    c->tlbs[0] != NULL && c->tlbs[1] != NULL && c->tlbs[2] != NULL && c->single != NULL && c->arena != NULL &&
-	    c->code_map != NULL && c->decoder != NULL);
+	    c->tlbs[0] != NULL && c->tlbs[1] != NULL && c->tlbs[2] != NULL && c->single != NULL &&
+	    c->arena != NULL && c->code_map != NULL && c->decoder != NULL);
 }
 
 struct cpu *
-cpu_create(struct vcpu_state *state, struct memory *mem, struct bus *bus,
-    const struct cpu_config *config)
+cpu_create(
+    struct vcpu_state *state, struct memory *mem, struct bus *bus, const struct cpu_config *config)
 {
 	struct cpu *c = calloc(1, sizeof(*c));
 

@@ -176,13 +176,13 @@ descriptor_mark_accessed(struct cpu *c, uint16_t selector, uint64_t descriptor)
 
 	if (access & AR_TYPE_ACCESSED)
 		return (true);
-	return (sys_store(c, (base + SEL_INDEX(selector) + 5) & c->lin_mask, 1,
-	    access | AR_TYPE_ACCESSED));
+	return (sys_store(
+	    c, (base + SEL_INDEX(selector) + 5) & c->lin_mask, 1, access | AR_TYPE_ACCESSED));
 }
 
 bool
-stack_segment_check(struct cpu *c, uint16_t selector, unsigned cpl, unsigned vector,
-    uint64_t *descriptor)
+stack_segment_check(
+    struct cpu *c, uint16_t selector, unsigned cpl, unsigned vector, uint64_t *descriptor)
 {
 	uint32_t error = selector & 0xfffcu;
 	struct x86_segment seg;
@@ -234,8 +234,8 @@ load_data_segment(struct cpu *c, unsigned seg, uint16_t selector)
 
 	if (SEL_IS_NULL(selector)) {
 		/* Intel processors keep the base of a null FS or GS in 64-bit mode; ours clears it. */
-		segment_set(c, seg,
-		    &(struct x86_segment){.selector = selector, .access = AR_UNUSABLE});
+		segment_set(
+		    c, seg, &(struct x86_segment){.selector = selector, .access = AR_UNUSABLE});
 		return (true);
 	}
 	if (!descriptor_read(c, selector, VEC_GP, &descriptor))

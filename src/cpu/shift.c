@@ -46,8 +46,8 @@ shift(struct cpu *c, enum shift kind, uint64_t a, unsigned count, unsigned size)
 }
 
 INLINE const struct trace *
-shift_imm(struct cpu *c, const struct op *op, struct vcpu_state *s, enum shift kind,
-    enum form form, unsigned size)
+shift_imm(struct cpu *c, const struct op *op, struct vcpu_state *s, enum shift kind, enum form form,
+    unsigned size)
 {
 	unsigned count = masked_count(c, (uint64_t)op->imm, size);
 	int64_t res = c->fl_res;

@@ -58,8 +58,8 @@ advance(struct cpu *c, const struct op *op, uint64_t *reg, uint64_t n)
 
 	if (c->s->gpr.rflags & RFLAGS_DF)
 		by = 0 - by;
-	*reg = op->amask == UINT16_MAX ? (*reg & ~op->amask) | ((*reg + by) & op->amask) :
-					 (*reg + by) & op->amask;
+	*reg = op->amask == UINT16_MAX ? (*reg & ~op->amask) | ((*reg + by) & op->amask)
+				       : (*reg + by) & op->amask;
 }
 
 static void
@@ -72,8 +72,8 @@ count_down(const struct op *op, struct vcpu_state *s, uint64_t n)
 
 /* One step: up to COUNT iterations. Returns how many were done; 0 is a fault. *STOP: a condition
  * (REPE, REPNE) ended it. */
-typedef uint64_t step_fn(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count,
-    bool *stop);
+typedef uint64_t step_fn(
+    struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t count, bool *stop);
 
 static inline __attribute__((always_inline)) enum op_result
 repeat(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)

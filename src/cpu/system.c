@@ -57,7 +57,8 @@ do_sti(struct cpu *c, const struct op *op, struct vcpu_state *s)
 /* CR4 bits of what this CPU has. */
 #define CR4_KNOWN \
 	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | \
-	    CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
+	    CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | \
+	    CR4_SMAP)
 
 /* PAE paging in legacy mode reads four entries at CR3, which must be valid. */
 static bool
@@ -89,8 +90,8 @@ static enum op_result
 write_cr0(struct cpu *c, uint64_t value)
 {
 	struct vcpu_sregs *sr = &c->s->sregs;
-	const uint64_t known = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM |
-	    CR0_NW | CR0_CD | CR0_PG;
+	const uint64_t known =
+	    CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
 
 	if (((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD)) ||
 	    value >> 32 != 0 || !pae_tables_ok(c, value, sr->cr3, sr->cr4) ||
@@ -117,8 +118,7 @@ write_cr4(struct cpu *c, uint64_t value)
 {
 	struct vcpu_sregs *sr = &c->s->sregs;
 
-	if ((value & ~(uint64_t)CR4_KNOWN) ||
-	    ((sr->efer & EFER_LMA) && !(value & CR4_PAE)) ||
+	if ((value & ~(uint64_t)CR4_KNOWN) || ((sr->efer & EFER_LMA) && !(value & CR4_PAE)) ||
 	    !pae_tables_ok(c, sr->cr0, sr->cr3, value))
 		return (fault(c, VEC_GP, CAUSE_RESERVED));
 	sr->cr4 = value;
@@ -132,8 +132,8 @@ do_mov_cr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	struct vcpu_sregs *sr = &s->sregs;
 	bool from = op->imm != 0;
 	unsigned n = from ? op->src : op->dst;
-	uint64_t *const reg[] = {&sr->cr0, NULL, &sr->cr2, &sr->cr3, &sr->cr4, NULL, NULL, NULL,
-	    &sr->cr8};
+	uint64_t *const reg[] = {
+	    &sr->cr0, NULL, &sr->cr2, &sr->cr3, &sr->cr4, NULL, NULL, NULL, &sr->cr8};
 	uint64_t value;
 
 	if (n > 8 || reg[n] == NULL)
@@ -311,8 +311,7 @@ load_table(struct cpu *c, const struct op *op, struct vcpu_state *s, struct x86_
 }
 
 static enum op_result
-store_table(struct cpu *c, const struct op *op, struct vcpu_state *s,
-    const struct x86_table *table)
+store_table(struct cpu *c, const struct op *op, struct vcpu_state *s, const struct x86_table *table)
 {
 	uint64_t ea = op_ea(op, s), base = table->base;
 	unsigned width = op->size == 8 ? 8 : 4;
@@ -321,8 +320,7 @@ store_table(struct cpu *c, const struct op *op, struct vcpu_state *s,
 		return (OP_FAULT);
 	if (c->traits->table_base_24)
 		base |= 0xff000000; /* the sixth byte is all ones */
-	if (!probe_write(c, op->seg, ea, width + 2) ||
-	    !store(c, op->seg, ea, 2, table->limit) ||
+	if (!probe_write(c, op->seg, ea, width + 2) || !store(c, op->seg, ea, 2, table->limit) ||
 	    !store(c, op->seg, (ea + 2) & op->amask, width, base))
 		return (OP_FAULT);
 	return (OP_NEXT);
@@ -507,7 +505,8 @@ do_lar(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	    visible(c, selector, LAR_TYPES, &descriptor, &yes) == OP_FAULT)
 		return (OP_FAULT);
 	if (yes)
-		reg_set(s, op->dst, op->size, descriptor >> 32 & (op->size == 2 ? 0xff00 : 0xffff00));
+		reg_set(
+		    s, op->dst, op->size, descriptor >> 32 & (op->size == 2 ? 0xff00 : 0xffff00));
 	set_zf(c, yes);
 	return (OP_NEXT);
 }

@@ -312,8 +312,7 @@ second_page_holds(struct cpu *c, const struct fetch *f, const struct trace *t)
 
 	if (t->pa2 == NO_PAGE)
 		return (true);
-	return (fetch_page(c,
-		    ((f->lin | X86_PAGE_MASK) + 1) & c->lin_mask, &host, &pa) &&
+	return (fetch_page(c, ((f->lin | X86_PAGE_MASK) + 1) & c->lin_mask, &host, &pa) &&
 	    pa >> X86_PAGE_SHIFT == t->pa2);
 }
 

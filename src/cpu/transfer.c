@@ -27,8 +27,8 @@ direct_code_ok(struct cpu *c, uint16_t selector, const struct x86_segment *cs)
 	unsigned dpl = segment_dpl(cs->access);
 
 	if (!code_size_ok(c, cs) ||
-	    (cs->access & AR_TYPE_CONFORM ? dpl > c->cpl :
-					    dpl != c->cpl || SEL_RPL(selector) > c->cpl))
+	    (cs->access & AR_TYPE_CONFORM ? dpl > c->cpl
+					  : dpl != c->cpl || SEL_RPL(selector) > c->cpl))
 		return (selector_fault(c, VEC_GP, selector), false);
 	if (!(cs->access & AR_P))
 		return (selector_fault(c, VEC_NP, selector), false);
@@ -107,8 +107,8 @@ gate_code(struct cpu *c, const struct call_gate *g, struct x86_segment *cs, uint
 
 /* A call through a gate to more privilege: new stack, parameters copied (vol. 3A, 5.8.5). */
 static enum op_result
-call_inner(struct cpu *c, const struct call_gate *g, const struct x86_segment *cs,
-    uint64_t next_rip)
+call_inner(
+    struct cpu *c, const struct call_gate *g, const struct x86_segment *cs, uint64_t next_rip)
 {
 	struct vcpu_state *s = c->s;
 	const struct vcpu_sregs saved = s->sregs;
@@ -196,9 +196,9 @@ to_system(struct cpu *c, uint16_t selector, uint64_t descriptor, bool call, uint
 			return (OP_FAULT);
 		if (type == SYS_TASK_GATE)
 			selector = (uint16_t)(descriptor >> 16);
-		return (task_switch(c, selector, call ? TASK_CALL : TASK_JUMP, next_rip, 0) ?
-			OP_JUMP :
-			OP_FAULT);
+		return (task_switch(c, selector, call ? TASK_CALL : TASK_JUMP, next_rip, 0)
+			? OP_JUMP
+			: OP_FAULT);
 	default:
 		return (selector_fault(c, VEC_GP, selector));
 	}
@@ -299,8 +299,7 @@ drop_privileged_segments(struct cpu *c)
 		bool conforming = (sr->access & (AR_TYPE_CODE | AR_TYPE_CONFORM)) ==
 		    (AR_TYPE_CODE | AR_TYPE_CONFORM);
 
-		if (!(sr->access & AR_UNUSABLE) && !conforming &&
-		    segment_dpl(sr->access) < c->cpl)
+		if (!(sr->access & AR_UNUSABLE) && !conforming && segment_dpl(sr->access) < c->cpl)
 			segment_set(c, data[i], &(struct x86_segment){.access = AR_UNUSABLE});
 	}
 }

@@ -27,8 +27,8 @@ tss_stack(struct cpu *c, unsigned cpl, uint32_t ext, struct x86_segment *ss, uin
 	uint64_t selector, descriptor;
 
 	if (offset + size + 1 > tr->limit)
-		return (fault_at(c, VEC_TS, (tr->selector & 0xfffcu) | ext, CAUSE_TSS, offset,
-		    tr->limit));
+		return (fault_at(
+		    c, VEC_TS, (tr->selector & 0xfffcu) | ext, CAUSE_TSS, offset, tr->limit));
 	if (!sys_load(c, (tr->base + offset) & c->lin_mask, size, sp) ||
 	    !sys_load(c, (tr->base + offset + size) & c->lin_mask, 2, &selector))
 		return (false);
@@ -213,8 +213,8 @@ load_task_segments(struct cpu *c, const struct task *t)
 
 /* The TSS that is switched to: in the GDT, available (or busy for IRET), present, large enough. */
 static bool
-target_tss(struct cpu *c, uint16_t selector, enum task_why why, uint32_t ext,
-    struct x86_segment *tss)
+target_tss(
+    struct cpu *c, uint16_t selector, enum task_why why, uint32_t ext, struct x86_segment *tss)
 {
 	unsigned vector = why == TASK_RETURN ? VEC_TS : VEC_GP;
 	uint32_t error = (selector & 0xfffcu) | ext;
@@ -226,8 +226,8 @@ target_tss(struct cpu *c, uint16_t selector, enum task_why why, uint32_t ext,
 		return (fault_at(c, vector, error, CAUSE_TSS, selector, 0));
 	*tss = segment_from_descriptor(selector, descriptor);
 	type = tss->access & (AR_S | AR_TYPE);
-	if (why == TASK_RETURN ? type != SYS_TSS16_BUSY && type != SYS_TSS32_BUSY :
-				 type != SYS_TSS16 && type != SYS_TSS32)
+	if (why == TASK_RETURN ? type != SYS_TSS16_BUSY && type != SYS_TSS32_BUSY
+			       : type != SYS_TSS16 && type != SYS_TSS32)
 		return (fault_at(c, vector, error, CAUSE_TSS, selector, 0));
 	if (!(tss->access & AR_P))
 		return (fault_at(c, VEC_NP, error, CAUSE_TSS, selector, 0));
@@ -251,14 +251,13 @@ enter_task(struct cpu *c, const struct x86_segment *tss, const struct task *t)
 	for (unsigned i = 0; i < 8; i++)
 		gpr_write(&s->gpr.reg[i], size, t->reg[i]);
 	s->gpr.rip = t->ip;
-	rflags_set(c, t->flags,
-	    size == 4 ? ~(uint64_t)0xffc08028 : RFLAGS_ARITH | 0x7f00u);
+	rflags_set(c, t->flags, size == 4 ? ~(uint64_t)0xffc08028 : RFLAGS_ARITH | 0x7f00u);
 	cpu_sregs_changed(c);
 	if (!load_task_segments(c, t))
 		return (false);
 	if (t->ip > s->sregs.seg[SEG_CS].limit)
-		return (fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, t->ip,
-		    s->sregs.seg[SEG_CS].limit));
+		return (
+		    fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, t->ip, s->sregs.seg[SEG_CS].limit));
 	return (true);
 }
 

@@ -10,8 +10,8 @@ bool tss_stack(struct cpu *c, unsigned cpl, uint32_t ext, struct x86_segment *ss
 
 enum task_why { TASK_JUMP, TASK_CALL, TASK_INTERRUPT, TASK_RETURN };
 /* Switch to the task of the TSS SELECTOR, going on at RETURN_RIP when switched back. */
-bool task_switch(struct cpu *c, uint16_t selector, enum task_why why, uint64_t return_rip,
-    uint32_t ext);
+bool task_switch(
+    struct cpu *c, uint16_t selector, enum task_why why, uint64_t return_rip, uint32_t ext);
 /* An interrupt through a task gate to TSS SELECTOR. */
 bool task_gate(struct cpu *c, uint16_t selector, const struct delivery *d);
 /* IRET with NT set: back to the task in the link field. */

@@ -17,16 +17,16 @@
 #include "vmx/vmx.h"
 
 enum engine_exit {
-	ENGINE_CANCELED,    /* budget used up, or engine_kick() */
-	ENGINE_HYPERCALL,   /* VMCALL with hypercall exits on; RIP still at it */
-	ENGINE_HLT,	    /* RIP behind the HLT; with nothing pending the CPU sleeps */
+	ENGINE_CANCELED,  /* budget used up, or engine_kick() */
+	ENGINE_HYPERCALL, /* VMCALL with hypercall exits on; RIP still at it */
+	ENGINE_HLT,	  /* RIP behind the HLT; with nothing pending the CPU sleeps */
 	ENGINE_TRIPLE_FAULT,
 	ENGINE_ENTRY_FAILED, /* vmx.failed says which rules */
-	ENGINE_DEBUG,	    /* breakpoint or single step of a debugger */
-	ENGINE_STOPPED,	    /* somebody on the bus asked for it: vcpu_stop() */
-	ENGINE_INOUT,	    /* only without a bus */
-	ENGINE_PAGING,	    /* access to no memory; only without a bus */
-	ENGINE_ERROR,	    /* the engine itself failed; text says why */
+	ENGINE_DEBUG,	     /* breakpoint or single step of a debugger */
+	ENGINE_STOPPED,	     /* somebody on the bus asked for it: vcpu_stop() */
+	ENGINE_INOUT,	     /* only without a bus */
+	ENGINE_PAGING,	     /* access to no memory; only without a bus */
+	ENGINE_ERROR,	     /* the engine itself failed; text says why */
 };
 
 struct engine_inout {
@@ -39,13 +39,13 @@ struct engine_inout {
 /* How the last run ended. */
 struct engine_exit_info {
 	enum engine_exit kind;
-	uint32_t reason;	/* VMX basic exit reason, bit 31 for a failed entry */
+	uint32_t reason; /* VMX basic exit reason, bit 31 for a failed entry */
 	uint32_t instruction_length;
 	uint64_t qualification;
 	uint64_t rip;
 	struct engine_inout inout;
-	uint64_t gpa;		/* ENGINE_PAGING */
-	char text[128];		/* ENGINE_ERROR */
+	uint64_t gpa;	/* ENGINE_PAGING */
+	char text[128]; /* ENGINE_ERROR */
 };
 
 /* What the machine gives to a vCPU. All may be NULL or empty for library users without a board. */
@@ -92,7 +92,7 @@ struct vcpu {
 	struct vcpu_state *state;
 	struct vmx *vmx; /* controls and the exit fields, for checks and vmmctl */
 	struct engine_world world;
-	unsigned options; /* enum engine_option */
+	unsigned options;     /* enum engine_option */
 	bool entry_unchecked; /* the first run, or a state set from outside: check VM entry */
 	struct engine_exit_info exit;
 	void *engine; /* the engine's own */

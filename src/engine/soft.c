@@ -66,8 +66,7 @@ inout_exit(struct vcpu *vcpu)
 	const struct cpu_inout *io = cpu_inout(vcpu->engine);
 
 	vmx_exit(vcpu, ENGINE_INOUT, VMX_EXIT_IO, true);
-	vcpu->exit.qualification = (io->bytes - 1u) | (io->in ? 8u : 0u) |
-	    (uint64_t)io->port << 16;
+	vcpu->exit.qualification = (io->bytes - 1u) | (io->in ? 8u : 0u) | (uint64_t)io->port << 16;
 	vcpu->exit.inout = (struct engine_inout){
 	    .port = io->port, .bytes = io->bytes, .in = io->in, .value = io->value};
 }

@@ -44,8 +44,7 @@ reset_line(void *opaque, int number, bool level)
 static struct line
 irq_line(struct machine *m, int ir)
 {
-	return ((struct line){
-	    .set = i8259_line_set, .opaque = &m->pic[ir >= 8], .number = ir & 7});
+	return ((struct line){.set = i8259_line_set, .opaque = &m->pic[ir >= 8], .number = ir & 7});
 }
 
 /* --- the private port of the pseudo BIOS ------------------------------------------------------------ */

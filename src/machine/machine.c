@@ -5,11 +5,11 @@
 #include <string.h>
 #include <time.h>
 
-#define POLL_NS 10000000ull   /* how often the host is asked, while the guest runs */
-#define BUDGET 100000u	      /* instructions between two looks at the clock */
-#define ICOUNT_NS 10u	      /* guest ns an instruction takes under --clock icount */
+#define POLL_NS 10000000ull	 /* how often the host is asked, while the guest runs */
+#define BUDGET 100000u		 /* instructions between two looks at the clock */
+#define ICOUNT_NS 10u		 /* guest ns an instruction takes under --clock icount */
 #define ICOUNT_EPOCH 946684800ll /* 2000-01-01: where CMOS starts then */
-#define IDLE_NS 50000000ull   /* the longest sleep between two looks */
+#define IDLE_NS 50000000ull	 /* the longest sleep between two looks */
 #define CMOS_SHUTDOWN 0x0f
 
 uint64_t
@@ -62,8 +62,12 @@ time_restored(void *owner)
 static int
 init_time(struct machine *m, struct vmm_error *err)
 {
-	struct section section = {.id = "clock", .version = 1, .size = sizeof(m->time),
-	    .data = &m->time, .restored = time_restored, .owner = m};
+	struct section section = {.id = "clock",
+	    .version = 1,
+	    .size = sizeof(m->time),
+	    .data = &m->time,
+	    .restored = time_restored,
+	    .owner = m};
 	bool host = m->config.clock == MACHINE_CLOCK_HOST;
 
 	clock_init(&m->clock, host ? host_clock : icount_clock, m);
@@ -152,8 +156,8 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 	};
 	if (vcpu_create(&m->vcpu, config->engine, m->state, vmm_vmx(ctx, 0), &world,
 		config->engine_options) != 0)
-		return (vmm_fail(err, errno, "%s: cannot make a vCPU: %s", vmm_name(ctx),
-		    strerror(errno)));
+		return (vmm_fail(
+		    err, errno, "%s: cannot make a vCPU: %s", vmm_name(ctx), strerror(errno)));
 	if (init_time(m, err) != 0)
 		return (-1);
 	board_init(m);

@@ -33,14 +33,14 @@ enum machine_clock { MACHINE_CLOCK_HOST, MACHINE_CLOCK_ICOUNT };
 
 /* Why machine_run() came back. */
 enum machine_end {
-	MACHINE_RUNS,	      /* it did not: still running */
-	MACHINE_POWER_OFF,    /* the guest switched the power off */
-	MACHINE_RESET,	      /* the guest reset the machine, and config.no_reboot is set */
-	MACHINE_HALTED,	      /* HLT with interrupts off and nothing that could wake it */
+	MACHINE_RUNS,	   /* it did not: still running */
+	MACHINE_POWER_OFF, /* the guest switched the power off */
+	MACHINE_RESET,	   /* the guest reset the machine, and config.no_reboot is set */
+	MACHINE_HALTED,	   /* HLT with interrupts off and nothing that could wake it */
 	MACHINE_TRIPLE_FAULT,
-	MACHINE_DEBUG_EXIT,   /* OUT to the debug-exit port; exit_value has the byte */
-	MACHINE_STOPPED,      /* somebody outside asked for it: EVENT_STOP */
-	MACHINE_EXIT,	      /* an exit of the engine that only the caller understands */
+	MACHINE_DEBUG_EXIT, /* OUT to the debug-exit port; exit_value has the byte */
+	MACHINE_STOPPED,    /* somebody outside asked for it: EVENT_STOP */
+	MACHINE_EXIT,	    /* an exit of the engine that only the caller understands */
 };
 
 /* What the machine asks of its host (the command that runs it). Any may be NULL. */
@@ -59,8 +59,8 @@ struct machine_host {
 struct machine_config {
 	enum machine_clock clock;
 	bool no_reboot;
-	int debug_exit_port; /* -1: none */
-	unsigned coms;	     /* serial ports on the board, 1..4 */
+	int debug_exit_port;	 /* -1: none */
+	unsigned coms;		 /* serial ports on the board, 1..4 */
 	unsigned engine_options; /* enum engine_option */
 	const struct engine_ops *engine;
 	int cpu_model; /* as struct engine_world's */
