@@ -38,12 +38,21 @@ struct bios_observer {
 	void *opaque;
 };
 
+/* A real-mode program that a loader put into memory. */
+struct bios_direct {
+	bool there;
+	uint16_t code_segment; /* entered at offset 0 */
+	uint16_t data_segment; /* DS, ES, SS, FS, GS */
+	uint16_t stack_pointer;
+};
+
 struct bios {
 	struct memory *mem;
 	struct bus *bus;
 	struct clock *clock;
 	struct bios_disk floppy[BIOS_FLOPPIES];
 	struct bios_disk disk[BIOS_DISKS];
+	struct bios_direct direct;	   /* what INT 19h starts instead of a boot sector */
 	uint8_t boot_order[BIOS_BOOT_MAX]; /* drive numbers 00h, 80h, ...; 0xff ends */
 	/* Wake a sleeping CPU at guest time DEADLINE (ns), without an interrupt. */
 	void (*wake_at)(void *opaque, uint64_t deadline);

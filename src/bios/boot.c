@@ -38,16 +38,35 @@ load_boot_sector(struct bios *b, uint8_t drive)
 	return (memory_write(b->mem, BOOT_ADDRESS, sector, sizeof(sector)));
 }
 
+/* All data segments are SEGMENT from now on. */
+static void
+set_data_segments(struct bios_call *c, uint16_t segment)
+{
+	static const uint8_t data[] = {SEG_ES, SEG_DS, SEG_SS, SEG_FS, SEG_GS};
+
+	for (unsigned i = 0; i < sizeof(data); i++) {
+		c->s->sregs.seg[data[i]].selector = segment;
+		c->s->sregs.seg[data[i]].base = (uint64_t)segment << 4;
+	}
+}
+
+/* A program that was loaded into memory, as the Linux boot protocol wants it: interrupts off. */
+static enum bios_result
+start_direct(struct bios_call *c)
+{
+	const struct bios_direct *d = &c->bios->direct;
+
+	set_data_segments(c, d->data_segment);
+	set_reg32(c, GPR_RSP, d->stack_pointer);
+	c->s->gpr.rflags = RFLAGS_1;
+	return (go_to(c, d->code_segment, 0));
+}
+
 /* As a BIOS hands over: DL = drive, AX = AA55, segments 0, stack below the boot sector. */
 static enum bios_result
 start(struct bios_call *c, uint8_t drive)
 {
-	static const uint8_t segments[] = {SEG_ES, SEG_DS, SEG_SS};
-
-	for (unsigned i = 0; i < sizeof(segments); i++) {
-		c->s->sregs.seg[segments[i]].selector = 0;
-		c->s->sregs.seg[segments[i]].base = 0;
-	}
+	set_data_segments(c, 0);
 	set_reg32(c, GPR_RAX, BOOT_SIGNATURE);
 	set_reg32(c, GPR_RBX, 0);
 	set_reg32(c, GPR_RCX, 0);
@@ -79,7 +98,7 @@ boot_from(struct bios_call *c, unsigned index)
 enum bios_result
 int19_boot(struct bios_call *c)
 {
-	return (boot_from(c, 0));
+	return (c->bios->direct.there ? start_direct(c) : boot_from(c, 0));
 }
 
 /* What was booted gave up: on to the next device. */

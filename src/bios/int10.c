@@ -66,10 +66,11 @@ set_registers(struct bios *b, const struct text_mode *m, const struct mode_regis
 	write_indexed(b, 0x3c4, 2, 0x03);
 	write_indexed(b, 0x3c4, 4, 0x02);
 	write_indexed(b, m->crtc_port, 0x11, 0x0e); /* unprotect 0-7 */
-	for (uint8_t i = 0; i < sizeof(r->crtc); i++)
-		write_indexed(b, m->crtc_port, i, r->crtc[i]);
-	for (uint8_t i = 0; i < sizeof(graphics); i++)
-		write_indexed(b, 0x3ce, i, i == 6 && m->window == 0xb000 ? 0x0a : graphics[i]);
+	for (unsigned i = 0; i < sizeof(r->crtc); i++)
+		write_indexed(b, m->crtc_port, (uint8_t)i, r->crtc[i]);
+	for (unsigned i = 0; i < sizeof(graphics); i++)
+		write_indexed(
+		    b, 0x3ce, (uint8_t)i, i == 6 && m->window == 0xb000 ? 0x0a : graphics[i]);
 	inb(b, (uint16_t)(m->crtc_port + 6)); /* attribute flip-flop to index */
 	for (uint8_t i = 0; i < 16; i++) {
 		outb(b, 0x3c0, i);

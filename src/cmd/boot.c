@@ -72,6 +72,33 @@ make_vm(const struct boot_options *opts, struct vmm_error *err)
 	return (ctx);
 }
 
+/* --kernel, --initrd, --append: into memory, and told to the BIOS. */
+static int
+load_kernel(struct boot_run *run, struct vmm_error *err)
+{
+	const struct boot_options *opts = run->opts;
+	struct loader_file kernel = {0}, initrd = {0};
+	struct loader_entry entry;
+	int result = -1;
+
+	if (opts->kernel == NULL)
+		return (0);
+	if (loader_open(&kernel, opts->kernel, err) == 0 &&
+	    (opts->initrd == NULL || loader_open(&initrd, opts->initrd, err) == 0))
+		result = loader_linux(run->machine.ctx, &kernel,
+		    opts->initrd != NULL ? &initrd : NULL, opts->append, &entry, err);
+	loader_close(&initrd);
+	loader_close(&kernel);
+	if (result == 0)
+		run->machine.bios.direct = (struct bios_direct){
+		    .there = true,
+		    .code_segment = entry.code_segment,
+		    .data_segment = entry.data_segment,
+		    .stack_pointer = entry.stack_pointer,
+		};
+	return (result);
+}
+
 static struct machine_config
 machine_config(const struct boot_options *opts)
 {
@@ -136,7 +163,9 @@ run_machine(struct boot_run *run)
 	int status;
 
 	for (unsigned i = 0; i < opts->nimages; i++)
-		machine_add_drive(&run->machine, opts->images[i].drive, opts->images[i].block);
+		if (opts->images[i].block != NULL)
+			machine_add_drive(
+			    &run->machine, opts->images[i].drive, opts->images[i].block);
 	set_boot_order(&run->machine, opts->order);
 	if (boot_host_start(run) != STATUS_OK) {
 		boot_host_stop(run);
@@ -174,7 +203,7 @@ boot(struct boot_options *opts)
 	}
 	/* The serial lines' defaults are known once the console is: at least COM1 is there. */
 	config = machine_config(opts);
-	if (machine_init(&run->machine, ctx, &config, &err) != 0)
+	if (machine_init(&run->machine, ctx, &config, &err) != 0 || load_kernel(run, &err) != 0)
 		status = cmd_fail(BOOT_COMMAND, &err);
 	else {
 		status = run_machine(run);

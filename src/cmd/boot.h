@@ -47,6 +47,7 @@ struct boot_options {
 	struct script script;
 	uint64_t timeout_ns; /* 0: none */
 	int debug_exit_port; /* -1: none */
+	const char *kernel, *initrd, *append;
 	const char *stats;
 };
 

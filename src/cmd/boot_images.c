@@ -1,10 +1,14 @@
 /* The images of hyve86 boot: opened, told by their content, given drive numbers. */
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cmd/boot.h"
 #include "cmd/cmd.h"
 
 #define FLOPPY_SECTORS_MAX 5760u /* 2.88 MB */
+#define KERNEL_MAGIC_AT 0x202	 /* Linux boot protocol: "HdrS" */
 #define ISO_SECTOR 64u		 /* of 512 bytes: the volume descriptors begin at 32 KB */
 
 /* Kinds of files that this build cannot boot, by what they begin with. */
@@ -15,7 +19,6 @@ static const struct {
 	const char *what;
 } foreign[] = {
     {ISO_SECTOR, 1, "CD001", "a CD-ROM image; CD-ROMs are not in this build"},
-    {1, 2, "HdrS", "a Linux kernel; direct boot is not in this build"},
     {0, 0, "\177ELF", "an ELF file; direct boot is not in this build (try bhyveload)"},
 };
 
@@ -33,16 +36,26 @@ foreign_kind(struct block *block)
 	return (NULL);
 }
 
-/* A raw memtest86+ is a Linux kernel and a floppy image: what boots as a floppy is one. */
+/*
+ * Is the file a Linux kernel? A raw memtest86+ is one and a floppy image too: what can be a floppy
+ * is one, unless it begins as kernels do (an EFI program, which is no boot sector).
+ */
 static bool
-has_boot_sector(struct block *block)
+is_kernel(const char *path)
 {
-	uint8_t sector[BLOCK_SECTOR];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint8_t head[2 * BLOCK_SECTOR] = {0};
+	struct stat st = {0};
+	ssize_t n;
 
-	return (block_read(block, 0, 1, sector) == 0 && sector[510] == 0x55 &&
-	    sector[511] == 0xaa &&
-	    (sector[0] == 0xeb || sector[0] == 0xe9 || sector[0] == 0xea || sector[0] == 0xfa ||
-		sector[0] == 0xfc || sector[0] == 0x31 || sector[0] == 0x33));
+	if (fd < 0)
+		return (false);
+	n = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? pread(fd, head, sizeof(head), 0) : -1;
+	close(fd);
+	if (n != sizeof(head) || memcmp(head + KERNEL_MAGIC_AT, "HdrS", 4) != 0)
+		return (false);
+	return (memcmp(head, "MZ", 2) == 0 || st.st_size % BLOCK_SECTOR != 0 ||
+	    st.st_size > (off_t)FLOPPY_SECTORS_MAX * BLOCK_SECTOR);
 }
 
 static int
@@ -63,9 +76,7 @@ open_one(struct boot_options *opts, struct boot_image *image)
 		return (refuse(image, err.text));
 	if (image->kind == IMAGE_BY_CONTENT) {
 		kind = foreign_kind(image->block);
-		if (kind != NULL &&
-		    !(block_sectors(image->block) <= FLOPPY_SECTORS_MAX &&
-			has_boot_sector(image->block)))
+		if (kind != NULL)
 			return (refuse(image, kind));
 		image->kind =
 		    block_sectors(image->block) <= FLOPPY_SECTORS_MAX ? IMAGE_FLOPPY : IMAGE_DISK;
@@ -85,6 +96,11 @@ boot_open_images(struct boot_options *opts)
 	for (unsigned i = 0; i < opts->nimages; i++) {
 		struct boot_image *image = &opts->images[i];
 
+		if (image->kind == IMAGE_BY_CONTENT && opts->kernel == NULL &&
+		    is_kernel(image->path)) {
+			opts->kernel = image->path;
+			continue;
+		}
 		if (open_one(opts, image) != STATUS_OK)
 			return (STATUS_ERROR);
 		if (image->kind == IMAGE_FLOPPY && floppies == BIOS_FLOPPIES)

@@ -20,6 +20,9 @@ enum boot_option {
 	OPT_NAME = 256,
 	OPT_DISK,
 	OPT_FLOPPY,
+	OPT_KERNEL,
+	OPT_INITRD,
+	OPT_APPEND,
 	OPT_BOOT,
 	OPT_ENGINE,
 	OPT_CPU,
@@ -48,6 +51,9 @@ static const struct {
     {"name", required_argument, OPT_NAME, "VM", "name of the VM (default boot-PID)"},
     {"floppy", required_argument, OPT_FLOPPY, "F[,ro]", "a floppy image (A:, then B:)"},
     {"disk", required_argument, OPT_DISK, "F[,ro]", "a hard disk image (80h, 81h, ...)"},
+    {"kernel", required_argument, OPT_KERNEL, "F", "a Linux kernel (bzImage) to boot directly"},
+    {"initrd", required_argument, OPT_INITRD, "F", "its initial RAM disk"},
+    {"append", required_argument, OPT_APPEND, "S", "its command line"},
     {"boot", required_argument, OPT_BOOT, "a|c", "boot from floppies or from hard disks"},
     {"engine", required_argument, OPT_ENGINE, "auto|soft", "the CPU engine"},
     {"cpu", required_argument, OPT_CPU, "MODEL",
@@ -67,9 +73,6 @@ static const struct {
     {"help", no_argument, OPT_HELP, NULL, "show this"},
     /* Known, and not in this build. */
     {"cdrom", required_argument, OPT_MISSING, NULL, NULL},
-    {"kernel", required_argument, OPT_MISSING, NULL, NULL},
-    {"initrd", required_argument, OPT_MISSING, NULL, NULL},
-    {"append", required_argument, OPT_MISSING, NULL, NULL},
     {"trace", required_argument, OPT_MISSING, NULL, NULL},
     {"gdb", required_argument, OPT_MISSING, NULL, NULL},
 };
@@ -288,6 +291,15 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 	case OPT_STATS:
 		opts->stats = text;
 		return (STATUS_OK);
+	case OPT_KERNEL:
+		opts->kernel = text;
+		return (STATUS_OK);
+	case OPT_INITRD:
+		opts->initrd = text;
+		return (STATUS_OK);
+	case OPT_APPEND:
+		opts->append = text;
+		return (STATUS_OK);
 	case OPT_EPHEMERAL:
 		opts->ephemeral = true;
 		return (STATUS_OK);
@@ -327,7 +339,10 @@ boot_parse(int argc, char **argv, struct boot_options *opts)
 	}
 	for (; status == STATUS_OK && optind < argc; optind++)
 		status = add_image(opts, argv[optind], IMAGE_BY_CONTENT);
-	if (status == STATUS_OK && !opts->help && opts->nimages == 0)
+	if (status == STATUS_OK && opts->kernel == NULL &&
+	    (opts->initrd != NULL || opts->append != NULL))
+		return (cmd_error(BOOT_COMMAND, "--initrd and --append go with --kernel"));
+	if (status == STATUS_OK && !opts->help && opts->nimages == 0 && opts->kernel == NULL)
 		return (cmd_error(BOOT_COMMAND, "no IMAGE to boot (--help tells more)"));
 	return (status);
 }

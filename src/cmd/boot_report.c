@@ -68,8 +68,11 @@ drive_stats(const struct boot_options *opts)
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < opts->nimages; i++) {
-		const struct block_stats *st = block_stats(opts->images[i].block);
+		const struct block_stats *st;
 
+		if (opts->images[i].block == NULL)
+			continue;
+		st = block_stats(opts->images[i].block);
 		json_array_append_new(list,
 		    json_pack("{s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "path", opts->images[i].path,
 			"drive", opts->images[i].drive, "reads", (json_int_t)st->read_ops,

@@ -54,6 +54,23 @@ bool loader_builtin_bios(struct loader_file *file);
 int loader_kernel(struct vmctx *ctx, const struct loader_file *file, uint64_t flat_address,
     const char *cmdline, struct loader_kernel *kernel, struct vmm_error *err);
 
+/* Where a real-mode program starts: at CODE_SEGMENT:0, all other segments and the stack set. */
+struct loader_entry {
+	uint16_t code_segment;
+	uint16_t data_segment;
+	uint16_t stack_pointer;
+};
+
+/* Whether FILE is a Linux kernel with a boot header. */
+bool loader_is_linux(const struct loader_file *file);
+/*
+ * Load a bzImage, INITRD and CMDLINE (both may be NULL) for its 16-bit entry; ENTRY says where the
+ * BIOS is to start it. KERNEL's bytes are changed (its header is filled in).
+ */
+int loader_linux(struct vmctx *ctx, const struct loader_file *kernel,
+    const struct loader_file *initrd, const char *cmdline, struct loader_entry *entry,
+    struct vmm_error *err);
+
 /* Steps of loader_kernel(). Each loads its kind of file; 1 when FILE is not of that kind. */
 int loader_multiboot(struct vmctx *ctx, const struct loader_file *file, const char *cmdline,
     struct loader_kernel *kernel, struct vmm_error *err);
