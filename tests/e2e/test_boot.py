@@ -143,3 +143,9 @@ def test_memory_use(host):
     with open(f"/proc/{guest.pid}/status", encoding="ascii") as status:
         peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     assert peak < (10 + 1) * 1024 + 64
+
+
+def test_protected_mode(host):
+    """Every step of tests/guest/protected.S; port E9h, on standard error, tells which one failed."""
+    result = host.boot(GUESTS / "protected.img")
+    assert (result.returncode, result.stderr) == (GUEST_OK, "")
