@@ -77,6 +77,9 @@ struct cpu_config {
 	/* INTA: asks the interrupt controller for the vector, when INTR is high and acceptable. */
 	int (*int_ack)(void *opaque);
 	void *int_ack_opaque;
+	/* FERR#: an x87 exception waits while CR0.NE is 0 (the board's IRQ 13); may be NULL. */
+	void (*ferr)(void *opaque);
+	void *ferr_opaque;
 	/* Time stamp counter now; NULL counts instructions. */
 	uint64_t (*tsc)(void *opaque);
 	void *tsc_opaque;

@@ -75,7 +75,7 @@ is_gpr(ZydisRegister reg)
 	return (reg >= ZYDIS_REGISTER_AL && reg <= ZYDIS_REGISTER_R15);
 }
 
-/* Segment, control and debug registers are named by their number. */
+/* Segment, control and debug registers are named by their number, MMX and XMM by their offset. */
 static uint16_t
 special_number(ZydisRegister reg)
 {
@@ -85,6 +85,10 @@ special_number(ZydisRegister reg)
 		return ((uint16_t)(reg - ZYDIS_REGISTER_CR0));
 	if (reg >= ZYDIS_REGISTER_DR0 && reg <= ZYDIS_REGISTER_DR15)
 		return ((uint16_t)(reg - ZYDIS_REGISTER_DR0));
+	if (reg >= ZYDIS_REGISTER_MM0 && reg <= ZYDIS_REGISTER_MM7)
+		return (MMX_OFFSET(reg - ZYDIS_REGISTER_MM0));
+	if (reg >= ZYDIS_REGISTER_XMM0 && reg <= ZYDIS_REGISTER_XMM15)
+		return (XMM_OFFSET(reg - ZYDIS_REGISTER_XMM0));
 	return (0);
 }
 
@@ -94,7 +98,7 @@ mask_of_width(unsigned bits)
 	return (bits == 64 ? UINT64_MAX : (1ull << bits) - 1);
 }
 
-static void
+void
 bind_memory(struct op *op, const struct decoded *d, const ZydisDecodedOperand *o)
 {
 	op->base = reg_offset(o->mem.base);
@@ -142,7 +146,7 @@ bind_operand(struct op *op, const struct decoded *d, const ZydisDecodedOperand *
 	}
 }
 
-static void
+void
 bind_operands(struct op *op, const struct decoded *d)
 {
 	unsigned n = d->insn->operand_count_visible;
@@ -397,15 +401,12 @@ lock_ok(const struct op *op, const struct decoded *d)
 	return ((op->insn->flags & INSN_LOCK) && (op->dkind == K_MEM || op->skind == K_MEM));
 }
 
-static const struct insn x87_absent = {
-    .name = "x87", .bind = bind_generic, .plain = do_no_fpu, .since = CPU_8086};
-
 static const struct insn *
-row_for(const ZydisDecodedInstruction *insn)
+row_for(const struct cpu *c, const ZydisDecodedInstruction *insn)
 {
-	if (insn->meta.category == ZYDIS_CATEGORY_X87_ALU && insn->mnemonic != ZYDIS_MNEMONIC_FWAIT)
-		return (&x87_absent);
-	return (insn_row(insn->mnemonic));
+	const struct insn *row = fpu_row(c->config.model, insn);
+
+	return (row != NULL ? row : insn_row(insn->mnemonic));
 }
 
 /*
@@ -445,7 +446,7 @@ decode_op(struct cpu *c, const uint8_t *code, unsigned available, struct op *op,
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction insn;
-	struct decoded d = {.insn = &insn, .operand = operands};
+	struct decoded d = {.insn = &insn, .operand = operands, .model = c->config.model};
 	uint8_t bytes[INSN_MAX];
 	int left_out = 0;
 	ZyanStatus status;
@@ -467,7 +468,7 @@ decode_op(struct cpu *c, const uint8_t *code, unsigned available, struct op *op,
 	if (insn.length + (unsigned)left_out > c->traits->length_max)
 		return (-2);
 	*op = (struct op){
-	    .insn = row_for(&insn), .len = (uint8_t)(insn.length + left_out), .seg = SEG_DS};
+	    .insn = row_for(c, &insn), .len = (uint8_t)(insn.length + left_out), .seg = SEG_DS};
 	op->base = op->index = reg_offset(ZYDIS_REGISTER_NONE);
 	if (op->insn == NULL || op->insn->since > c->config.model)
 		return (-1);

@@ -2,6 +2,7 @@
 #include "cpu/insn.h"
 
 /* CPUID 1 EDX (SDM vol. 2A, table 3-11): what this CPU has. */
+#define CPUID_FPU (1u << 0)
 #define CPUID_VME (1u << 1)
 #define CPUID_PSE (1u << 3)
 #define CPUID_TSC (1u << 4)
@@ -15,7 +16,9 @@
 /* CPUID 1 ECX. */
 #define CPUID_CX16 (1u << 13)
 /* CPUID 7 EBX, ECX. */
+#define CPUID_FDP_EXCEPTIONS (1u << 6) /* the operand pointer is of exceptions alone */
 #define CPUID_SMEP (1u << 7)
+#define CPUID_NO_FCS (1u << 13)
 #define CPUID_SMAP (1u << 20)
 #define CPUID_UMIP (1u << 2)
 /* CPUID 80000001 EDX, ECX. */
@@ -35,18 +38,18 @@ struct model_identity {
 	uint32_t extended, extended2; /* leaf 80000001 EDX, ECX */
 };
 
-#define PENTIUM_FEATURES (CPUID_PSE | CPUID_TSC | CPUID_MSR | CPUID_CX8)
+#define PENTIUM_FEATURES (CPUID_FPU | CPUID_PSE | CPUID_TSC | CPUID_MSR | CPUID_CX8)
 #define P6_FEATURES (PENTIUM_FEATURES | CPUID_PAE | CPUID_SEP | CPUID_PGE | CPUID_CMOV | CPUID_PAT)
 
 static const struct model_identity identities[] = {
-    [CPU_486] = {.max_leaf = 1, .signature = 0x0433},
+    [CPU_486] = {.max_leaf = 1, .signature = 0x0433, .features = CPUID_FPU},
     [CPU_PENTIUM] = {.max_leaf = 1, .signature = 0x0543, .features = PENTIUM_FEATURES},
     [CPU_P6] = {.max_leaf = 2, .signature = 0x0633, .features = P6_FEATURES},
     [CPU_X86_64] = {.max_leaf = 7,
 	.signature = 0x000106a5, /* family 6, model 26 */
 	.features = P6_FEATURES,
 	.features2 = CPUID_CX16,
-	.leaf7_ebx = CPUID_SMEP | CPUID_SMAP,
+	.leaf7_ebx = CPUID_FDP_EXCEPTIONS | CPUID_NO_FCS | CPUID_SMEP | CPUID_SMAP,
 	.leaf7_ecx = CPUID_UMIP,
 	.max_extended = 0x80000008,
 	.extended = CPUID_SYSCALL | CPUID_NX | CPUID_1GB | CPUID_RDTSCP | CPUID_LM,

@@ -21,6 +21,7 @@ struct family {
 struct decoded {
 	const ZydisDecodedInstruction *insn;
 	const ZydisDecodedOperand *operand;
+	unsigned model; /* enum cpu_model */
 };
 
 /* Completes an op from its operands: false = this form does not exist here (#UD). */
@@ -36,6 +37,7 @@ struct insn {
 	bind_fn *bind;
 	const struct family *family; /* handlers that chain by themselves, or */
 	plain_fn *plain;	     /* a plain handler */
+	const struct vec *vec;	     /* sse.h: MMX and SSE */
 	uint8_t since;		     /* enum cpu_model */
 	uint8_t flags;		     /* enum insn_flags */
 	uint16_t written;	     /* arithmetic flags with a defined new value */
@@ -52,6 +54,11 @@ size_index(unsigned size)
 	return ((unsigned)__builtin_ctz(size));
 }
 
+void bind_memory(struct op *op, const struct decoded *d, const ZydisDecodedOperand *o);
+/* The first two visible operands as destination and source. */
+void bind_operands(struct op *op, const struct decoded *d);
+/* The row of an opcode of the x87, or of one whose mnemonic is ambiguous; else NULL. */
+const struct insn *fpu_row(unsigned model, const ZydisDecodedInstruction *insn);
 bind_fn bind_alu, bind_unary, bind_generic, bind_branch, bind_loop, bind_string, bind_stack,
     bind_far, bind_io, bind_sized, bind_shift, bind_table;
 
@@ -84,6 +91,8 @@ plain_fn do_cli, do_sti, do_mov_cr, do_mov_dr, do_lgdt, do_lidt, do_sgdt, do_sid
 plain_fn do_syscall, do_sysret, do_sysenter, do_sysexit, do_swapgs;    /* long.c */
 plain_fn do_cpuid, do_rdtsc, do_rdtscp, do_rdmsr, do_wrmsr, do_vmcall; /* identity.c */
 plain_fn do_no_fpu;						       /* x87.c */
+/* WAIT behind its check for #NM: an x87 exception may be pending. */
+enum op_result x87_wait(struct cpu *c, struct vcpu_state *s);
 
 /* --- operands of plain handlers, by what decoding found ----------------------------------------- */
 

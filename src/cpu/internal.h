@@ -186,6 +186,7 @@ struct cpu {
 	uint64_t count_base;
 	enum cpu_exit exit;
 	bool intr;	  /* level of INTR */
+	bool ferr_told;	  /* the board has been told of the pending x87 exception */
 	bool trap_cancel; /* the instruction was an interrupt or fault: no single-step trap */
 	struct pending_fault fault;
 	uint64_t next_rip; /* behind the far transfer or IRET in progress */
@@ -223,6 +224,10 @@ reg_set(struct vcpu_state *s, uint16_t offset, unsigned size, uint64_t value)
 	memcpy(reg_at(s, offset), &value, size);
 }
 
+#define MMX_OFFSET(n) \
+	((uint16_t)(offsetof(struct vcpu_state, fpu.fxsave) + 32u + 16u * (unsigned)(n)))
+#define XMM_OFFSET(n) \
+	((uint16_t)(offsetof(struct vcpu_state, fpu.fxsave) + 160u + 16u * (unsigned)(n)))
 #define GPR_OFFSET(n) ((uint16_t)(offsetof(struct vcpu_state, gpr.reg) + 8u * (unsigned)(n)))
 #define RAX(s) ((s)->gpr.reg[GPR_RAX])
 #define RCX(s) ((s)->gpr.reg[GPR_RCX])

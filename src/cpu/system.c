@@ -269,7 +269,7 @@ do_wait(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	(void)op;
 	if ((s->sregs.cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS))
 		return (fault(c, VEC_NM, CAUSE_INSTRUCTION));
-	return (OP_NEXT);
+	return (x87_wait(c, s));
 }
 
 enum op_result
