@@ -8,12 +8,7 @@
 #include "bios/bda.h"
 #include "bios/bios.h"
 #include "bios/layout.h"
-
-enum bios_result {
-	BIOS_DONE, /* IRET to the caller */
-	BIOS_WAIT, /* let interrupts in and come again */
-	BIOS_GO,   /* CS:IP was set to somewhere else */
-};
+#include "bios/services.h"
 
 struct bios_call {
 	struct bios *bios;
@@ -21,24 +16,6 @@ struct bios_call {
 	unsigned slot;	   /* vector, or SLOT_* */
 	uint64_t flags_at; /* physical address of the FLAGS image */
 	unsigned dirty;	   /* groups that changed */
-};
-
-typedef enum bios_result bios_handler(struct bios_call *c);
-
-/* A service: AH (or AX, when WHOLE) selects it. HANDLER NULL: known, but not built yet. */
-struct bios_service {
-	uint16_t function;
-	bool whole;
-	const char *name;
-	bios_handler *handler;
-};
-
-/* The services of an interrupt. */
-struct bios_interrupt {
-	const struct bios_service *services; /* ended by name NULL; a NULL list: no functions */
-	bios_handler *handler;		     /* without functions */
-	bios_handler *unsupported;	     /* defined error of an unknown or unbuilt function */
-	const char *name;
 };
 
 extern const struct bios_service int10_services[], int13_services[], int14_services[],

@@ -29,6 +29,14 @@ static const struct bios_interrupt interrupts[ROM_SLOT_COUNT] = {
     [SLOT_FLOPPY_IRQ] = {NULL, irq6_floppy, NULL, "floppy_irq"},
 };
 
+const struct bios_interrupt *
+bios_interrupt_of(unsigned vector)
+{
+	const struct bios_interrupt *in = &interrupts[vector & 0xff];
+
+	return (in->services != NULL || in->handler != NULL ? in : NULL);
+}
+
 /* The slot whose trap is at the linear address AT, -1 when there is none. */
 static int
 slot_at(uint64_t at)

@@ -33,6 +33,7 @@ int cmd_bhyveload(int argc, char **argv);
 int cmd_boot(int argc, char **argv);
 int cmd_destroy(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_services(int argc, char **argv);
 int cmd_vmmctl(int argc, char **argv);
 
 /* One single-letter option, for parsing and for the help text. */
