@@ -331,7 +331,8 @@ budget(struct machine *m)
 	now = clock_now(&m->clock);
 	if (next <= now)
 		return (1);
-	next = (next - now + ICOUNT_NS - 1) / ICOUNT_NS;
+	/* Rounded up, without overflow when no timer is armed. */
+	next = (next - now - 1) / ICOUNT_NS + 1;
 	return (next < BUDGET ? next : BUDGET);
 }
 
