@@ -63,7 +63,8 @@ segment_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool writ
 		low = (uint64_t)sr->limit + 1;
 		high = sr->access & AR_DB ? UINT32_MAX : UINT16_MAX;
 	}
-	if (ea < low || last > high)
+	/* Beyond 4 GB processors wrap around as they may (SDM vol. 3A, 5.3). */
+	if (ea < low || (last > high && high != UINT32_MAX))
 		return (segment_fault(c, seg, CAUSE_SEG_LIMIT, ea, sr->limit));
 	return (true);
 }

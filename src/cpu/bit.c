@@ -29,8 +29,11 @@ bit_test(struct cpu *c, const struct op *op, struct vcpu_state *s, enum bit kind
 		a = reg_get(s, op->dst, op->size);
 	else {
 		ea = bit_address(op, s, offset);
-		if (!load(c, op->seg, ea, op->size, &a))
+		if (!load(c, op->seg, ea, op->size, &a)) {
+			if (kind != BT)
+				rmw_fault(c, op);
 			return (OP_FAULT);
+		}
 	}
 	r = kind == BTS ? a | bit : kind == BTR ? a & ~bit : a ^ bit;
 	if (kind != BT) {
@@ -136,8 +139,11 @@ do_cmpxchg8b(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 	if (op->dkind != K_MEM)
 		return (fault(c, VEC_UD, CAUSE_INSTRUCTION));
-	if (!load(c, op->seg, op_ea(op, s), 8, &a) ||
-	    !store(c, op->seg, op_ea(op, s), 8, a == expected ? replacement : a))
+	if (!load(c, op->seg, op_ea(op, s), 8, &a)) {
+		rmw_fault(c, op);
+		return (OP_FAULT);
+	}
+	if (!store(c, op->seg, op_ea(op, s), 8, a == expected ? replacement : a))
 		return (OP_FAULT);
 	if (a != expected) {
 		RAX(s) = (uint32_t)a;
@@ -158,8 +164,10 @@ do_cmpxchg16b(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (fault(c, VEC_UD, CAUSE_INSTRUCTION));
 	if ((c->segc[op->seg].base + ea) & 15)
 		return (fault(c, VEC_GP, CAUSE_SEG_LIMIT));
-	if (!load(c, op->seg, ea, 8, &low) || !load(c, op->seg, ea + 8, 8, &high))
+	if (!load(c, op->seg, ea, 8, &low) || !load(c, op->seg, ea + 8, 8, &high)) {
+		rmw_fault(c, op);
 		return (OP_FAULT);
+	}
 	equal = low == RAX(s) && high == RDX(s);
 	if (!store(c, op->seg, ea, 8, equal ? RBX(s) : low) ||
 	    !store(c, op->seg, ea + 8, 8, equal ? RCX(s) : high))

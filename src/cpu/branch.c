@@ -13,6 +13,13 @@ target_fault(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t 
 	return (op_fault(c, op, s));
 }
 
+/* May RIP be TARGET: within CS.limit, canonical in 64-bit mode? */
+INLINE bool
+target_ok(const struct cpu *c, uint64_t target)
+{
+	return (likely(target < c->cs_end && (is_canonical(target) || !(c->mode & MODE_L))));
+}
+
 /*
  * The first time through a direct branch, or when its link does not serve: look the target up, and
  * keep it as link if it lies in the same page (then what is behind it cannot become another
@@ -58,7 +65,7 @@ jump_if(struct cpu *c, const struct op *op, struct vcpu_state *s, bool taken)
 	if (!taken)
 		return (op_next(c, op, s));
 	full = op_next_rip(op, s) + (uint64_t)op->imm;
-	if (unlikely((full & op->amask) >= c->cs_end))
+	if (!target_ok(c, full & op->amask))
 		return (target_fault(c, op, s, full & op->amask));
 	return (go_direct(c, op, s, full, op->amask));
 }
@@ -111,7 +118,7 @@ loop(struct cpu *c, const struct op *op, struct vcpu_state *s, enum loop kind)
 	bool taken = count != 0 && (kind == LOOP || flag_zf(c) == (kind == LOOPE));
 	uint64_t target = (op_next_rip(op, s) + (uint64_t)op->imm) & op->amask;
 
-	if (unlikely(taken && target >= c->cs_end))
+	if (taken && !target_ok(c, target))
 		return (target_fault(c, op, s, target));
 	gpr_write(&RCX(s), op->size, count);
 	return (jump_if(c, op, s, taken));
@@ -134,7 +141,7 @@ HANDLER(jmp_rel, jump_if(c, op, s, true))
 INLINE const struct trace *
 go_indirect(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t target)
 {
-	if (unlikely(target >= c->cs_end))
+	if (!target_ok(c, target))
 		return (target_fault(c, op, s, target));
 	return (go_to(c, op, s, target));
 }
@@ -172,7 +179,7 @@ call_rel(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size
 {
 	uint64_t full = op_next_rip(op, s) + (uint64_t)op->imm;
 
-	if (unlikely((full & op->amask) >= c->cs_end))
+	if (!target_ok(c, full & op->amask))
 		return (target_fault(c, op, s, full & op->amask));
 	if (!push_return(c, op, s, size))
 		return (op_fault(c, op, s));
@@ -182,7 +189,7 @@ call_rel(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size
 INLINE const struct trace *
 call_to(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size, uint64_t target)
 {
-	if (unlikely(target >= c->cs_end))
+	if (!target_ok(c, target))
 		return (target_fault(c, op, s, target));
 	if (!push_return(c, op, s, size))
 		return (op_fault(c, op, s));
@@ -207,7 +214,7 @@ ret(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size)
 
 	if (!load(c, SEG_SS, sp, size, &target))
 		return (op_fault(c, op, s));
-	if (unlikely(target >= c->cs_end))
+	if (!target_ok(c, target))
 		return (target_fault(c, op, s, target));
 	sp = (sp + size + ((uint64_t)op->imm & 0xffff)) & c->sp_mask;
 	RSP(s) = (RSP(s) & ~c->sp_mask) | sp;

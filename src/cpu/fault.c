@@ -87,6 +87,14 @@ shut_down(struct cpu *c)
 	c->exit = CPU_EXIT_TRIPLE_FAULT;
 }
 
+/* Else a guest that faults for ever would never use up its budget. */
+static void
+use_budget(struct cpu *c)
+{
+	c->left--;
+	c->deliveries++;
+}
+
 /*
  * Deliver c->fault, raised while delivering PREVIOUS (-1: by an instruction), until something is
  * delivered or the CPU shuts down.
@@ -95,7 +103,7 @@ static void
 deliver_chain(struct cpu *c, int previous)
 {
 	c->trap_cancel = true;
-	c->left--; /* else a guest that faults for ever would never use up its budget */
+	use_budget(c);
 	for (;;) {
 		struct pending_fault f = c->fault;
 
@@ -137,7 +145,7 @@ void
 interrupt_deliver(struct cpu *c, unsigned vector, bool nmi)
 {
 	c->s->events.activity = VCPU_ACTIVE;
-	c->left--;
+	use_budget(c);
 	if (!deliver(c,
 		&(struct delivery){.vector = vector,
 		    .kind = nmi ? EVENT_NMI : EVENT_HW_INTR,

@@ -184,6 +184,7 @@ struct cpu {
 
 	uint64_t budget;
 	uint64_t count_base;
+	uint64_t deliveries; /* in this run: they use up budget, but are no instructions */
 	enum cpu_exit exit;
 	bool intr;	  /* level of INTR */
 	bool ferr_told;	  /* the board has been told of the pending x87 exception */
@@ -347,11 +348,20 @@ op_ea(const struct op *op, struct vcpu_state *s)
 	    op->amask);
 }
 
-/* The load of a read-modify-write failed: as a page fault it is one of writing. */
+/*
+ * The load of a read-modify-write failed. As a page fault it is one of writing; but that the
+ * segment cannot be written comes first.
+ */
 static inline void
-rmw_fault(struct cpu *c)
+rmw_fault(struct cpu *c, const struct op *op)
 {
-	if (c->fault.vector == VEC_PF)
+	const struct seg_cache *sc = &c->segc[op->seg];
+
+	if (c->fault.vector != VEC_PF)
+		return;
+	if (sc->rend != 0 && sc->wend == 0)
+		(void)store_slow(c, op->seg, 0, 1, 0);
+	else
 		c->fault.error |= PFEC_W;
 }
 

@@ -376,8 +376,11 @@ do_xchg(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 	/* The memory operand may stand first or second: it makes no difference. */
 	if (op->skind == K_MEM) {
-		if (!load(c, op->seg, op_ea(op, s), op->size, &a) ||
-		    !store(c, op->seg, op_ea(op, s), op->size, reg_get(s, op->dst, op->size)))
+		if (!load(c, op->seg, op_ea(op, s), op->size, &a)) {
+			rmw_fault(c, op);
+			return (OP_FAULT);
+		}
+		if (!store(c, op->seg, op_ea(op, s), op->size, reg_get(s, op->dst, op->size)))
 			return (OP_FAULT);
 		reg_set(s, op->dst, op->size, a);
 		return (OP_NEXT);

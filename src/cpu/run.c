@@ -283,8 +283,8 @@ inject_event(struct cpu *c)
 	attention_update(c);
 }
 
-/* Do the most urgent of what waits (SDM vol. 3A, table 6-2). False: leave cpu_run. */
-static bool
+/* Do the most urgent of what waits (SDM vol. 3A, table 6-2). */
+static void
 attend(struct cpu *c)
 {
 	uint32_t att = __atomic_load_n(&c->attention, __ATOMIC_RELAXED);
@@ -314,7 +314,6 @@ attend(struct cpu *c)
 	} else {
 		attention_update(c);
 	}
-	return (c->exit == CPU_EXIT_NONE);
 }
 
 /* HLT sleeps until an interrupt that is let through. */
@@ -364,27 +363,24 @@ cpu_run(struct cpu *c, uint64_t budget)
 	while (c->exit == CPU_EXIT_NONE) {
 		if (c->s->events.activity == VCPU_HLT && !wakes_up(c))
 			break;
-		if (c->attention != 0) {
-			if (!attend(c))
-				break;
-			if (c->attention & ~(uint32_t)ATT_TRAP)
-				continue;
-		}
 		if (c->left <= 0)
 			c->exit = CPU_EXIT_BUDGET;
-		else if (c->attention == 0 && c->s->events.activity == VCPU_ACTIVE)
+		else if (c->attention != 0)
+			attend(c);
+		else
 			run_traces(c);
 	}
-	c->count_base += c->budget - (uint64_t)c->left;
+	c->count_base = cpu_instructions(c);
 	c->budget = 0;
 	c->left = 0;
+	c->deliveries = 0;
 	return (c->exit);
 }
 
 uint64_t
 cpu_instructions(const struct cpu *c)
 {
-	return (c->count_base + c->budget - (uint64_t)c->left);
+	return (c->count_base + c->budget - (uint64_t)c->left - c->deliveries);
 }
 
 /* --- what came of it ------------------------------------------------------------------------------ */

@@ -57,7 +57,7 @@ shift_imm(struct cpu *c, const struct op *op, struct vcpu_state *s, enum shift k
 	if (form == FORM_RI)
 		a = reg_get(s, op->dst, size);
 	else if (!load(c, op->seg, op_ea(op, s), size, &a)) {
-		rmw_fault(c);
+		rmw_fault(c, op);
 		return (op_fault(c, op, s));
 	}
 	r = count != 0 ? shift(c, kind, a, count, size) : a;
@@ -108,7 +108,10 @@ flags_save(const struct cpu *c)
 	return ((struct saved_flags){.res = c->fl_res, .aux = c->fl_aux});
 }
 
-/* Write the result; a fault takes the flags back. */
+/*
+ * Write the result; a fault takes the flags back. With a count of 0 the operand is written as it
+ * was: memory must be writable, and a 32-bit register loses its upper half.
+ */
 static enum op_result
 finish(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t r,
     const struct saved_flags *saved)
@@ -183,7 +186,7 @@ do_rol(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
-		return (OP_NEXT);
+		return (finish(c, op, s, a, &saved));
 	r = by != 0 ? (a << by | a >> (bits - by)) & size_mask(op->size) : a;
 	rotate_flags(c, r & 1, (r >> (bits - 1) & 1) != (r & 1));
 	return (finish(c, op, s, r, &saved));
@@ -199,7 +202,7 @@ do_ror(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
-		return (OP_NEXT);
+		return (finish(c, op, s, a, &saved));
 	r = by != 0 ? (a >> by | a << (bits - by)) & size_mask(op->size) : a;
 	rotate_flags(c, r >> (bits - 1) & 1, top_bits_differ(r, bits));
 	return (finish(c, op, s, r, &saved));
@@ -217,7 +220,7 @@ do_rcl(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
-		return (OP_NEXT);
+		return (finish(c, op, s, a, &saved));
 	r = a;
 	if (by != 0) {
 		r = by < bits ? a << by : 0;
@@ -241,7 +244,7 @@ do_rcr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
-		return (OP_NEXT);
+		return (finish(c, op, s, a, &saved));
 	r = a;
 	if (by != 0) {
 		r = by < bits ? a >> by : 0;
@@ -282,7 +285,7 @@ do_shld(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
-		return (dst_set(c, op, s, a) ? OP_NEXT : OP_FAULT);
+		return (finish(c, op, s, a, &saved));
 	/* a:b:a, so that 16-bit counts above 16 are defined as processors do it. */
 	wide = (unsigned __int128)a << bits | b;
 	if (bits == 16)
@@ -306,7 +309,7 @@ do_shrd(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
-		return (dst_set(c, op, s, a) ? OP_NEXT : OP_FAULT);
+		return (finish(c, op, s, a, &saved));
 	wide = (unsigned __int128)b << bits | a;
 	if (bits == 16)
 		wide |= (unsigned __int128)a << 32;
