@@ -36,6 +36,16 @@ foreign_kind(struct block *block)
 	return (NULL);
 }
 
+/* Small and with the mark of a boot sector: a floppy, whatever else it may be (an ISO, say). */
+static bool
+is_boot_floppy(struct block *block)
+{
+	uint8_t sector[BLOCK_SECTOR];
+
+	return (block_sectors(block) <= FLOPPY_SECTORS_MAX &&
+	    block_read(block, 0, 1, sector) == 0 && sector[510] == 0x55 && sector[511] == 0xaa);
+}
+
 /*
  * Is the file a Linux kernel? A raw memtest86+ is one and a floppy image too: what can be a floppy
  * is one, unless it begins as kernels do (an EFI program, which is no boot sector).
@@ -76,7 +86,7 @@ open_one(struct boot_options *opts, struct boot_image *image)
 		return (refuse(image, err.text));
 	if (image->kind == IMAGE_BY_CONTENT) {
 		kind = foreign_kind(image->block);
-		if (kind != NULL)
+		if (kind != NULL && !is_boot_floppy(image->block))
 			return (refuse(image, kind));
 		image->kind =
 		    block_sectors(image->block) <= FLOPPY_SECTORS_MAX ? IMAGE_FLOPPY : IMAGE_DISK;

@@ -33,7 +33,8 @@ int
 cmd_services(int argc, char **argv)
 {
 	if (argc > 1 && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
-		printf("usage: hyve86 services\nList the BIOS services, built and not built yet.\n");
+		printf(
+		    "usage: hyve86 services\nList the BIOS services, built and not built yet.\n");
 		return (STATUS_OK);
 	}
 	if (argc > 1)
