@@ -88,23 +88,23 @@ place_initrd(struct vmctx *ctx, const struct loader_file *kernel, const struct l
     uint64_t kernel_end, struct vmm_error *err)
 {
 	uint64_t low_size, high_size, top, at;
-	uint32_t max = get16(kernel, VERSION) >= 0x0203 ? get32(kernel, INITRD_ADDR_MAX) :
-							  INITRD_MAX_OLD;
+	uint32_t max =
+	    get16(kernel, VERSION) >= 0x0203 ? get32(kernel, INITRD_ADDR_MAX) : INITRD_MAX_OLD;
 
 	vmm_memory_sizes(ctx, &low_size, &high_size);
 	top = low_size < (uint64_t)max + 1 ? low_size : (uint64_t)max + 1;
 	at = top < initrd->size ? 0 : (top - initrd->size) & ~0xfffull;
 	if (at < kernel_end)
-		return (vmm_fail(err, ENOMEM, "%s: too little memory for it behind the kernel",
-		    initrd->path));
+		return (vmm_fail(
+		    err, ENOMEM, "%s: too little memory for it behind the kernel", initrd->path));
 	put32(kernel, RAMDISK_IMAGE, (uint32_t)at);
 	put32(kernel, RAMDISK_SIZE, (uint32_t)initrd->size);
 	return (loader_copy(ctx, initrd, at, 0, initrd->size, initrd->size, err));
 }
 
 static int
-place_cmdline(struct vmctx *ctx, const struct loader_file *kernel, const char *cmdline,
-    struct vmm_error *err)
+place_cmdline(
+    struct vmctx *ctx, const struct loader_file *kernel, const char *cmdline, struct vmm_error *err)
 {
 	uint32_t max = get16(kernel, VERSION) >= 0x0206 ? get32(kernel, CMDLINE_SIZE) : 255;
 	struct loader_file line = {.path = "--append", .size = strlen(cmdline) + 1};
@@ -117,9 +117,8 @@ place_cmdline(struct vmctx *ctx, const struct loader_file *kernel, const char *c
 }
 
 int
-loader_linux(struct vmctx *ctx, const struct loader_file *kernel,
-    const struct loader_file *initrd, const char *cmdline, struct loader_entry *entry,
-    struct vmm_error *err)
+loader_linux(struct vmctx *ctx, const struct loader_file *kernel, const struct loader_file *initrd,
+    const char *cmdline, struct loader_entry *entry, struct vmm_error *err)
 {
 	unsigned sects = kernel->size > SETUP_SECTS ? kernel->data[SETUP_SECTS] : 0;
 	size_t setup_size = ((sects != 0 ? sects : 4) + 1) * SECTOR;
@@ -137,7 +136,8 @@ loader_linux(struct vmctx *ctx, const struct loader_file *kernel,
 		return (-1);
 	if (place_cmdline(ctx, kernel, cmdline != NULL ? cmdline : "", err) != 0 ||
 	    loader_copy(ctx, kernel, SETUP_ADDRESS, 0, setup_size, setup_size, err) != 0 ||
-	    loader_copy(ctx, kernel, KERNEL_ADDRESS, setup_size, kernel_size, kernel_size, err) != 0)
+	    loader_copy(ctx, kernel, KERNEL_ADDRESS, setup_size, kernel_size, kernel_size, err) !=
+		0)
 		return (-1);
 	*entry = (struct loader_entry){
 	    .code_segment = SETUP_SEGMENT + 0x20,
