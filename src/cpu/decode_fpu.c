@@ -3,7 +3,7 @@
  * ModRM as in SDM vol. 2D, appendix B.17 and tables A-7 to A-22; and the two SSE2 instructions that
  * share their names with string instructions.
  */
-#include "cpu/fpu.h"
+#include "cpu/sse.h"
 
 #define ARITH(size_) \
 	{do_x87_arith_mem, size_, 0}, {do_x87_arith_mem, size_, 0}, {do_x87_arith_mem, size_, 0}, \
@@ -132,10 +132,27 @@ static const struct insn x87 = {.name = "x87", .bind = bind_x87, .since = CPU_48
 static const struct insn x87_absent = {
     .name = "x87", .bind = bind_generic, .plain = do_no_fpu, .since = CPU_8086};
 
+static const struct insn movsd = {.name = "MOVSD",
+    .bind = bind_vec,
+    .plain = do_mov_scalar,
+    .vec = &vec_table[VEC_MOVSD],
+    .since = CPU_X86_64};
+static const struct insn cmpsd = {.name = "CMPSD",
+    .bind = bind_vec,
+    .plain = do_vec,
+    .vec = &vec_table[VEC_CMPSD],
+    .since = CPU_X86_64};
+
 const struct insn *
 fpu_row(unsigned model, const ZydisDecodedInstruction *insn)
 {
 	if (insn->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (insn->opcode & 0xf8) == 0xd8)
 		return (model < CPU_486 ? &x87_absent : &x87);
+	if (insn->opcode_map == ZYDIS_OPCODE_MAP_0F) {
+		if (insn->mnemonic == ZYDIS_MNEMONIC_MOVSD)
+			return (&movsd);
+		if (insn->mnemonic == ZYDIS_MNEMONIC_CMPSD)
+			return (&cmpsd);
+	}
 	return (NULL);
 }

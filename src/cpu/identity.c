@@ -13,8 +13,20 @@
 #define CPUID_PGE (1u << 13)
 #define CPUID_CMOV (1u << 15)
 #define CPUID_PAT (1u << 16)
+#define CPUID_CLFSH (1u << 19)
+#define CPUID_MMX (1u << 23)
+#define CPUID_FXSR (1u << 24)
+#define CPUID_SSE (1u << 25)
+#define CPUID_SSE2 (1u << 26)
 /* CPUID 1 ECX. */
+#define CPUID_SSE3 (1u << 0)
+#define CPUID_SSSE3 (1u << 9)
 #define CPUID_CX16 (1u << 13)
+#define CPUID_SSE41 (1u << 19)
+#define CPUID_SSE42 (1u << 20)
+#define CPUID_POPCNT (1u << 23)
+#define CPUID_XSAVE (1u << 26)
+#define CPUID_OSXSAVE (1u << 27) /* shows CR4.OSXSAVE */
 /* CPUID 7 EBX, ECX. */
 #define CPUID_FDP_EXCEPTIONS (1u << 6) /* the operand pointer is of exceptions alone */
 #define CPUID_SMEP (1u << 7)
@@ -41,14 +53,24 @@ struct model_identity {
 #define PENTIUM_FEATURES (CPUID_FPU | CPUID_PSE | CPUID_TSC | CPUID_MSR | CPUID_CX8)
 #define P6_FEATURES (PENTIUM_FEATURES | CPUID_PAE | CPUID_SEP | CPUID_PGE | CPUID_CMOV | CPUID_PAT)
 
+#define X86_64_FEATURES \
+	(P6_FEATURES | CPUID_CLFSH | CPUID_MMX | CPUID_FXSR | CPUID_SSE | CPUID_SSE2)
+#define X86_64_FEATURES2 \
+	(CPUID_SSE3 | CPUID_SSSE3 | CPUID_CX16 | CPUID_SSE41 | CPUID_SSE42 | CPUID_POPCNT | \
+	    CPUID_XSAVE)
+#define CLFLUSH_LINE (8u << 8) /* leaf 1 EBX: 8 quadwords */
+/* Leaf 0Dh: XSAVE areas have the legacy region and the header alone (SDM vol. 1, 13.2). */
+#define XSAVE_COMPONENTS 3u
+#define XSAVE_BYTES 576
+
 static const struct model_identity identities[] = {
     [CPU_486] = {.max_leaf = 1, .signature = 0x0433, .features = CPUID_FPU},
     [CPU_PENTIUM] = {.max_leaf = 1, .signature = 0x0543, .features = PENTIUM_FEATURES},
-    [CPU_P6] = {.max_leaf = 2, .signature = 0x0633, .features = P6_FEATURES},
-    [CPU_X86_64] = {.max_leaf = 7,
+    [CPU_P6] = {.max_leaf = 2, .signature = 0x0633, .features = P6_FEATURES | CPUID_MMX},
+    [CPU_X86_64] = {.max_leaf = 13,
 	.signature = 0x000106a5, /* family 6, model 26 */
-	.features = P6_FEATURES,
-	.features2 = CPUID_CX16,
+	.features = X86_64_FEATURES,
+	.features2 = X86_64_FEATURES2,
 	.leaf7_ebx = CPUID_FDP_EXCEPTIONS | CPUID_NO_FCS | CPUID_SMEP | CPUID_SMAP,
 	.leaf7_ecx = CPUID_UMIP,
 	.max_extended = 0x80000008,
@@ -68,9 +90,9 @@ word_at(const char *text, unsigned i)
 	return (word);
 }
 
-/* EAX, EBX, ECX, EDX of LEAF. */
+/* EAX, EBX, ECX, EDX of LEAF and SUBLEAF. */
 static void
-cpuid_leaf(const struct model_identity *id, uint32_t leaf, uint32_t out[4])
+cpuid_leaf(const struct model_identity *id, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
 	memset(out, 0, 4 * sizeof(*out));
 	if (leaf >= 0x80000002 && leaf <= 0x80000004 && leaf <= id->max_extended) {
@@ -89,11 +111,18 @@ cpuid_leaf(const struct model_identity *id, uint32_t leaf, uint32_t out[4])
 		out[0] = id->signature;
 		out[2] = id->features2;
 		out[3] = id->features;
+		if (id->features & CPUID_CLFSH)
+			out[1] = CLFLUSH_LINE;
 	} else if (leaf == 2)
 		out[0] = 1; /* no cache descriptors */
 	else if (leaf == 7 && id->max_leaf >= 7) {
 		out[1] = id->leaf7_ebx;
 		out[2] = id->leaf7_ecx;
+	} else if (leaf == 13 && id->max_leaf >= 13) {
+		if (subleaf == 0) {
+			out[0] = XSAVE_COMPONENTS;
+			out[1] = out[2] = XSAVE_BYTES;
+		}
 	} else if (leaf == 0x80000001 && id->max_extended >= leaf) {
 		out[2] = id->extended2;
 		out[3] = id->extended;
@@ -107,7 +136,9 @@ do_cpuid(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	uint32_t out[4];
 
 	(void)op;
-	cpuid_leaf(&identities[c->config.model], (uint32_t)RAX(s), out);
+	cpuid_leaf(&identities[c->config.model], (uint32_t)RAX(s), (uint32_t)RCX(s), out);
+	if ((out[2] & CPUID_XSAVE) && (uint32_t)RAX(s) == 1 && (s->sregs.cr4 & CR4_OSXSAVE))
+		out[2] |= CPUID_OSXSAVE;
 	RAX(s) = out[0];
 	RBX(s) = out[1];
 	RCX(s) = out[2];
