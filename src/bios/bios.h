@@ -52,6 +52,7 @@ struct bios {
 	struct clock *clock;
 	struct bios_disk floppy[BIOS_FLOPPIES];
 	struct bios_disk disk[BIOS_DISKS];
+	bool no_fpu;			   /* the CPU has no x87: the equipment word says so */
 	struct bios_direct direct;	   /* what INT 19h starts instead of a boot sector */
 	uint8_t boot_order[BIOS_BOOT_MAX]; /* drive numbers 00h, 80h, ...; 0xff ends */
 	/* Wake a sleeping CPU at guest time DEADLINE (ns), without an interrupt. */

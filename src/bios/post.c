@@ -81,6 +81,8 @@ equipment(struct bios *b)
 	unsigned floppies = count_drives(b->floppy, BIOS_FLOPPIES);
 	uint16_t word = 0x0020; /* 80x25 colour */
 
+	if (!b->no_fpu)
+		word |= 0x0002;
 	if (floppies > 0)
 		word |= (uint16_t)(1 | (floppies - 1) << 6);
 	for (unsigned i = 0; i < 4; i++)

@@ -8,6 +8,7 @@
 
 #include "cmd/boot.h"
 #include "cmd/cmd.h"
+#include "cpu/cpu.h"
 #include "loader/loader.h"
 
 #define LOW_MAX VMM_LOW_MAX
@@ -109,6 +110,7 @@ machine_config(const struct boot_options *opts)
 	    .coms = opts->nserial > 1 ? opts->nserial : 1,
 	    .engine = &engine_soft,
 	    .cpu_model = opts->cpu_model,
+	    .no_fpu = opts->cpu_model != 0 && opts->cpu_model - 1 < CPU_486,
 	});
 }
 

@@ -127,6 +127,7 @@ init_bios(struct machine *m)
 	    .boot_order = {0xff, 0xff, 0xff},
 	    .wake_at = wake_at,
 	    .power_off = power_off,
+	    .no_fpu = m->config.no_fpu,
 	    .opaque = m,
 	};
 	timer_init(&m->wake, wake_up, m);

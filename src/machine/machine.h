@@ -64,6 +64,7 @@ struct machine_config {
 	unsigned engine_options; /* enum engine_option */
 	const struct engine_ops *engine;
 	int cpu_model; /* as struct engine_world's */
+	bool no_fpu;   /* that model has no x87 */
 	struct machine_host host;
 };
 
