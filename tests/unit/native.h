@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 
+#include <cpuid.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -39,10 +40,10 @@ struct image {
 	uint8_t rest[96];
 };
 
-/* Registers that an instruction may use; RBX points to DATA. */
+/* Registers that an instruction may use; RBX points to DATA, RDI may (RELATIVE). */
 enum { N_RAX, N_RCX, N_RDX, N_RBX, N_RSI, N_RDI, N_COUNT };
 
-#define DATA_SIZE 512
+#define DATA_SIZE 640
 #define FLAGS_COMPARED 0x8d5u
 
 struct machine_state {
@@ -179,6 +180,7 @@ host_run(struct host *h, const uint8_t *insn, size_t length, struct machine_stat
 	host_io.fx.fdp = from_relative(m->fx.fdp, (uintptr_t)h->data);
 	memcpy(host_io.reg, m->reg, sizeof(host_io.reg));
 	host_io.reg[N_RBX] = rbx + (uintptr_t)h->data;
+	host_io.reg[N_RDI] = from_relative(host_io.reg[N_RDI], (uintptr_t)h->data);
 	host_io.flags = m->flags;
 	host_io.code = h->code;
 	m->vector = -1;
@@ -195,9 +197,25 @@ host_run(struct host *h, const uint8_t *insn, size_t length, struct machine_stat
 		m->vector = host_vector(sig);
 	}
 	m->reg[N_RBX] = rbx;
+	m->reg[N_RDI] = to_relative(m->reg[N_RDI], (uintptr_t)h->data);
 	memcpy(m->data, h->data, DATA_SIZE);
 	m->fx.fip = to_relative(m->fx.fip, (uintptr_t)h->code);
 	m->fx.fdp = to_relative(m->fx.fdp, (uintptr_t)h->data);
+}
+
+/*
+ * Whether this host keeps the x87's pointers as the built-in CPU's x86-64 model does: operand and
+ * opcode of exceptions alone, no selectors (CPUID 7 EBX bits 6 and 13).
+ */
+static inline bool
+host_has_our_pointers(void)
+{
+	static int known = -1; /* CPUID is slow in a virtual machine */
+	unsigned a, b, c, d;
+
+	if (known < 0)
+		known = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & 0x2040) == 0x2040;
+	return (known != 0);
 }
 
 /* --- the built-in CPU ------------------------------------------------------------------------------ */
@@ -248,9 +266,8 @@ guest_tables(struct guest *g)
 }
 
 static inline void
-guest_init(struct guest *g, enum cpu_model model)
+guest_init_with(struct guest *g, const struct cpu_config *config)
 {
-	const struct cpu_config config = {.model = model};
 	int fd = memfd_create("native", MFD_CLOEXEC);
 
 	memset(g, 0, sizeof(*g));
@@ -258,11 +275,17 @@ guest_init(struct guest *g, enum cpu_model model)
 	assert_int_equal(memory_init(&g->memory, fd, GUEST_RAM, 0, true), 0);
 	close(fd);
 	vcpu_state_reset(&g->state, 0);
-	if (model == CPU_X86_64)
+	if (config->model == CPU_X86_64)
 		guest_tables(g);
-	g->cpu = cpu_create(&g->state, &g->memory, &g->bus, &config);
+	g->cpu = cpu_create(&g->state, &g->memory, &g->bus, config);
 	assert_non_null(g->cpu);
 	cpu_push(g->cpu, VCPU_ALL);
+}
+
+static inline void
+guest_init(struct guest *g, enum cpu_model model)
+{
+	guest_init_with(g, &(struct cpu_config){.model = model});
 }
 
 static inline void
@@ -289,6 +312,7 @@ guest_run(struct guest *g, const uint8_t *insn, size_t length, struct machine_st
 	for (unsigned i = 0; i < N_COUNT; i++)
 		v->gpr.reg[order[i]] = m->reg[i];
 	v->gpr.reg[GPR_RBX] += GUEST_DATA;
+	v->gpr.reg[GPR_RDI] = from_relative(v->gpr.reg[GPR_RDI], GUEST_DATA);
 	v->gpr.reg[GPR_RSP] = GUEST_STACK;
 	v->gpr.rip = GUEST_CODE;
 	v->gpr.rflags = m->flags;
@@ -307,6 +331,7 @@ guest_run(struct guest *g, const uint8_t *insn, size_t length, struct machine_st
 	for (unsigned i = 0; i < N_COUNT; i++)
 		m->reg[i] = v->gpr.reg[order[i]];
 	m->reg[N_RBX] -= GUEST_DATA;
+	m->reg[N_RDI] = to_relative(m->reg[N_RDI], GUEST_DATA);
 	m->flags = v->gpr.rflags;
 	memory_read(&g->memory, GUEST_DATA, m->data, DATA_SIZE);
 	m->fx.fip = to_relative(m->fx.fip, GUEST_CODE);
@@ -336,6 +361,15 @@ print_image(const char *who, const struct machine_state *m)
 	for (unsigned i = 0; i < 32; i++)
 		print_error(" %02x", m->data[i]);
 	print_error("\n");
+}
+
+/* Leave the x87's pointers out of the comparison of A and B. */
+static inline void
+forget_pointers(struct machine_state *a, struct machine_state *b)
+{
+	a->fx.fop = b->fx.fop = 0;
+	a->fx.fip = b->fx.fip = 0;
+	a->fx.fdp = b->fx.fdp = 0;
 }
 
 static inline bool
