@@ -71,7 +71,9 @@
 
 /* MSR numbers, SDM vol. 4. */
 #define MSR_TSC 0x010u
+#define MSR_PLATFORM_ID 0x017u
 #define MSR_APIC_BASE 0x01bu
+#define MSR_MICROCODE 0x08bu /* IA32_BIOS_SIGN_ID */
 #define MSR_SYSENTER_CS 0x174u
 #define MSR_SYSENTER_ESP 0x175u
 #define MSR_SYSENTER_EIP 0x176u

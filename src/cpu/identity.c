@@ -209,6 +209,13 @@ msr_storage(struct vcpu_state *s, uint32_t number)
 	}
 }
 
+/* MSRs that read 0 and take any write: kernels use them on every Intel processor. */
+static bool
+msr_is_empty(uint32_t number)
+{
+	return (number == MSR_PLATFORM_ID || number == MSR_MICROCODE);
+}
+
 /* Whether VALUE may be written to the MSR: canonical addresses, no reserved bits. */
 static bool
 msr_value_ok(const struct vcpu_state *s, uint32_t number, uint64_t value)
@@ -239,9 +246,9 @@ do_rdmsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	uint64_t value;
 
 	(void)op;
-	if (c->cpl != 0 || (msr == NULL && number != MSR_TSC))
+	if (c->cpl != 0 || (msr == NULL && number != MSR_TSC && !msr_is_empty(number)))
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
-	value = msr != NULL ? *msr : tsc_now(c);
+	value = msr != NULL ? *msr : number == MSR_TSC ? tsc_now(c) : 0;
 	RAX(s) = (uint32_t)value;
 	RDX(s) = value >> 32;
 	return (OP_NEXT);
@@ -254,6 +261,8 @@ do_wrmsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	uint64_t value = RDX(s) << 32 | (uint32_t)RAX(s), *msr = msr_storage(s, number);
 
 	(void)op;
+	if (c->cpl == 0 && msr_is_empty(number))
+		return (OP_NEXT);
 	if (c->cpl != 0 || (msr == NULL && number != MSR_TSC) || !msr_value_ok(s, number, value))
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	if (number == MSR_EFER) /* LMA follows CR0.PG, not the write */
