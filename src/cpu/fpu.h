@@ -82,6 +82,14 @@ fx_valid(const struct fx *f, unsigned i)
 
 /* Move TOP; the physical registers keep their contents. */
 void fx_set_top(struct fx *f, unsigned top);
+static inline void
+f80_copy(struct f80 *to, const struct f80 *from)
+{
+	/* By the parts in which the host's FSTP writes them: wider loads would have to wait. */
+	to->mant = from->mant;
+	to->se = from->se;
+}
+
 /* ST(0) becomes ST(1) and the new ST(0) is there, whatever it holds. */
 void fx_push(struct fx *f);
 void fx_pop(struct fx *f);
@@ -105,6 +113,23 @@ void x87_done(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned
 /* The instruction and operand pointers alone. */
 void x87_note(struct cpu *c, const struct op *op, struct vcpu_state *s, bool unmasked);
 
+/* load() for a SIZE of 2, 4 or 8. */
+static inline bool
+load_sized(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, uint64_t *value)
+{
+	if (size == 8)
+		return (load(c, seg, ea, 8, value));
+	return (size == 4 ? load(c, seg, ea, 4, value) : load(c, seg, ea, 2, value));
+}
+
+static inline bool
+store_sized(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, uint64_t value)
+{
+	if (size == 8)
+		return (store(c, seg, ea, 8, value));
+	return (size == 4 ? store(c, seg, ea, 4, value) : store(c, seg, ea, 2, value));
+}
+
 /* Memory operands of any size up to 512 bytes. False: c->fault. */
 bool load_bytes(struct cpu *c, unsigned seg, uint64_t ea, void *to, unsigned size);
 /* All or nothing. */
@@ -115,13 +140,14 @@ bool store_bytes(struct cpu *c, unsigned seg, uint64_t ea, const void *from, uns
 /* Code that does one opcode and returns; a memory operand is at RDX. */
 const void *x87_code_mem(unsigned esc, unsigned reg);
 const void *x87_code_reg(unsigned esc, unsigned modrm);
-/* Opcode on ST(0) and memory at MEM, under control word CW: the status word. May pop. */
-unsigned x87_host1(const void *code, struct f80 *a, void *mem, const uint16_t *cw);
+/* Opcode on ST(0) and memory at MEM, under F's control word: the status
+ * word, in which exceptions that F already has may show again. May pop. */
+unsigned x87_host1(const void *code, struct f80 *a, void *mem, const struct fx *f);
 /* Opcode on A in ST(0) and B in ST(1); *FLAGS: RFLAGS behind it. Does not pop. */
 unsigned x87_host2(
-    const void *code, struct f80 *a, struct f80 *b, const uint16_t *cw, uint64_t *flags);
+    const void *code, struct f80 *a, struct f80 *b, const struct fx *f, uint64_t *flags);
 /* Opcode that pushes a constant. */
-void x87_host_push(const void *code, struct f80 *a, const uint16_t *cw);
+void x87_host_push(const void *code, struct f80 *a, const struct fx *f);
 /* Opcode on the whole state of F, pointers apart. */
 void x87_host_all(const void *code, struct fx *f, void *mem, uint64_t *flags);
 

@@ -43,14 +43,15 @@ do_mov_scalar(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (op->dkind == K_MEM) {
 		value = reg_get(s, op->src, op->size);
-		return (store(c, op->seg, op_ea(op, s), op->size, value) ? OP_NEXT : OP_FAULT);
+		return (
+		    store_sized(c, op->seg, op_ea(op, s), op->size, value) ? OP_NEXT : OP_FAULT);
 	}
 	if (op->skind == K_REG) {
 		value = reg_get(s, op->src, op->size);
 		memcpy(reg_at(s, op->dst), &value, op->size);
 		return (OP_NEXT);
 	}
-	if (!load(c, op->seg, op_ea(op, s), op->size, &value))
+	if (!load_sized(c, op->seg, op_ea(op, s), op->size, &value))
 		return (OP_FAULT);
 	*xmm_at(s, op->dst) = (union xmm){.q = {value, 0}};
 	return (OP_NEXT);
@@ -94,7 +95,7 @@ do_movd(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 	if (!movd_ready(c, op, s, &result))
 		return (result);
-	if (op->skind == K_MEM && !load(c, op->seg, op_ea(op, s), op->size, &value))
+	if (op->skind == K_MEM && !load_sized(c, op->seg, op_ea(op, s), op->size, &value))
 		return (OP_FAULT);
 	if (op->dkind == K_MEM) {
 		/* MMX registers are where they are once TOP is 0. */
@@ -106,7 +107,7 @@ do_movd(struct cpu *c, const struct op *op, struct vcpu_state *s)
 			offset = MMX_OFFSET((n - top) & 7);
 		}
 		value = reg_get(s, (uint16_t)offset, op->size);
-		if (!store(c, op->seg, op_ea(op, s), op->size, value))
+		if (!store_sized(c, op->seg, op_ea(op, s), op->size, value))
 			return (OP_FAULT);
 	}
 	if (mmx)
@@ -153,7 +154,7 @@ do_movnti(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	uint64_t value = reg_get(s, op->src, op->size);
 
-	return (store(c, op->seg, op_ea(op, s), op->size, value) ? OP_NEXT : OP_FAULT);
+	return (store_sized(c, op->seg, op_ea(op, s), op->size, value) ? OP_NEXT : OP_FAULT);
 }
 
 /* MASKMOVQ, MASKMOVDQU: bytes whose mask has its top bit, to DS:rDI. */

@@ -40,10 +40,12 @@ void
 fx_push(struct fx *f)
 {
 	unsigned top = (fx_top(f) - 1) & 7;
-	struct f80 last = f->st[7];
+	struct f80 last;
 
-	memmove(&f->st[1], &f->st[0], 7 * sizeof(f->st[0]));
-	f->st[0] = last;
+	f80_copy(&last, &f->st[7]);
+	for (unsigned i = 7; i > 0; i--)
+		f80_copy(&f->st[i], &f->st[i - 1]);
+	f80_copy(&f->st[0], &last);
 	f->fsw = (uint16_t)((f->fsw & ~FSW_TOP) | top << FSW_TOP_SHIFT);
 	f->ftw |= (uint8_t)(1u << top);
 }
@@ -52,10 +54,12 @@ void
 fx_pop(struct fx *f)
 {
 	unsigned top = fx_top(f);
-	struct f80 first = f->st[0];
+	struct f80 first;
 
-	memmove(&f->st[0], &f->st[1], 7 * sizeof(f->st[0]));
-	f->st[7] = first;
+	f80_copy(&first, &f->st[0]);
+	for (unsigned i = 0; i < 7; i++)
+		f80_copy(&f->st[i], &f->st[i + 1]);
+	f80_copy(&f->st[7], &first);
 	f->ftw &= (uint8_t) ~(1u << top);
 	f->fsw = (uint16_t)((f->fsw & ~FSW_TOP) | ((top + 1) & 7) << FSW_TOP_SHIFT);
 }
@@ -175,10 +179,33 @@ x87_done(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned sw, 
 
 /* --- memory operands ----------------------------------------------------------------------------- */
 
+/* As load() and store() have it: the TLB knows the page, and all is in it. */
+static inline uint8_t *
+direct(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool write)
+{
+	const struct seg_cache *sc = &c->segc[seg];
+	uint64_t lin = (sc->base + ea) & c->lin_mask;
+	const struct tlb_entry *e = tlb_slot(c, lin);
+
+	if (ea + size > (write ? sc->wend : sc->rend) ||
+	    (lin & ~(uint64_t)X86_PAGE_MASK) != (write ? e->wtag : e->rtag) ||
+	    (lin & X86_PAGE_MASK) > X86_PAGE_SIZE - size)
+		return (NULL);
+	if (write && *e->code != 0)
+		return (NULL);
+	return ((uint8_t *)(e->addend + lin));
+}
+
 bool
 load_bytes(struct cpu *c, unsigned seg, uint64_t ea, void *to, unsigned size)
 {
+	const uint8_t *host = direct(c, seg, ea, size, false);
 	uint8_t *p = to;
+
+	if (likely(host != NULL)) {
+		memcpy(to, host, size);
+		return (true);
+	}
 
 	for (unsigned done = 0, step; done < size; done += step) {
 		uint64_t value;
@@ -196,8 +223,13 @@ load_bytes(struct cpu *c, unsigned seg, uint64_t ea, void *to, unsigned size)
 bool
 store_bytes(struct cpu *c, unsigned seg, uint64_t ea, const void *from, unsigned size)
 {
+	uint8_t *host = direct(c, seg, ea, size, true);
 	const uint8_t *p = from;
 
+	if (likely(host != NULL)) {
+		memcpy(host, from, size);
+		return (true);
+	}
 	if (!probe_write(c, seg, ea, size))
 		return (false);
 	for (unsigned done = 0, step; done < size; done += step) {

@@ -55,12 +55,12 @@ do_x87_arith_mem(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 	if (!x87_ready(c, s, &result))
 		return (result);
-	if (!load(c, op->seg, op_ea(op, s), op->size, &mem))
+	if (!load_sized(c, op->seg, op_ea(op, s), op->size, &mem))
 		return (OP_FAULT);
 	if (unlikely(!fx_valid(f, 0)))
 		return (whole(c, op, s, &mem));
 	/* FCOMP as FCOM: the pop is ours. */
-	sw = x87_host1(x87_code_mem(op->cond, reg == 3 ? 2 : reg), &f->st[0], &mem, &f->fcw);
+	sw = x87_host1(x87_code_mem(op->cond, reg == 3 ? 2 : reg), &f->st[0], &mem, f);
 	x87_done(c, op, s, sw, compare ? FSW_CONDITION : FSW_C1);
 	if (reg == 3 && !before(sw, f))
 		fx_pop(f);
@@ -74,7 +74,7 @@ do_x87_arith(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	struct fx *f = fx_of(s);
 	unsigned i = op->src, reg = (unsigned)op->imm >> 3 & 7, sw;
 	bool to_st0 = op->cond == 0;
-	struct f80 a, b;
+	struct f80 same, *b = &f->st[i];
 	enum op_result result;
 	uint64_t flags;
 
@@ -82,13 +82,11 @@ do_x87_arith(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (unlikely(!fx_valid(f, 0) || !fx_valid(f, i)))
 		return (whole(c, op, s, NULL));
-	a = f->st[0];
-	b = f->st[i];
-	sw = x87_host2(x87_code_reg(to_st0 ? 0 : 4, reg << 3 | 1), &a, &b, &f->fcw, &flags);
-	if (to_st0)
-		memcpy(&f->st[0], &a, 10);
-	else
-		memcpy(&f->st[i], &b, 10);
+	if (i == 0 && to_st0) { /* the host writes ST(1) last */
+		same = f->st[0];
+		b = &same;
+	}
+	sw = x87_host2(x87_code_reg(to_st0 ? 0 : 4, reg << 3 | 1), &f->st[0], b, f, &flags);
 	x87_done(c, op, s, sw, FSW_C1);
 	if (op->cond == 6 && !before(sw, f))
 		fx_pop(f);
@@ -114,7 +112,6 @@ do_x87_compare(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	struct fx *f = fx_of(s);
 	unsigned i = op->src, modrm = (unsigned)op->imm & 0xff, pops, sw;
-	struct f80 a, b;
 	enum op_result result;
 	uint64_t flags;
 
@@ -122,10 +119,8 @@ do_x87_compare(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (unlikely(!fx_valid(f, 0) || !fx_valid(f, i)))
 		return (whole(c, op, s, NULL));
-	a = f->st[0];
-	b = f->st[i];
-	sw = x87_host2(op->cond == 5 || op->cond == 2 ? CODE_FUCOM : x87_code_reg(0, 0xd1), &a, &b,
-	    &f->fcw, &flags);
+	sw = x87_host2(op->cond == 5 || op->cond == 2 ? CODE_FUCOM : x87_code_reg(0, 0xd1),
+	    &f->st[0], &f->st[i], f, &flags);
 	x87_done(c, op, s, sw, FSW_CONDITION);
 	if (before(sw, f))
 		return (OP_NEXT);
@@ -140,7 +135,6 @@ do_x87_compare_eflags(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	struct fx *f = fx_of(s);
 	unsigned i = op->src, modrm = (unsigned)op->imm & 0xff, sw;
-	struct f80 a, b;
 	enum op_result result;
 	uint64_t flags;
 
@@ -155,9 +149,7 @@ do_x87_compare_eflags(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		f->fsw |= (uint16_t)was;
 		return (OP_NEXT);
 	}
-	a = f->st[0];
-	b = f->st[i];
-	sw = x87_host2(x87_code_reg(3, (modrm & 0xf8) | 1), &a, &b, &f->fcw, &flags);
+	sw = x87_host2(x87_code_reg(3, (modrm & 0xf8) | 1), &f->st[0], &f->st[i], f, &flags);
 	x87_done(c, op, s, sw, 0);
 	flags_set(c, flags & RFLAGS_ARITH);
 	if (op->cond == 7 && !before(sw, f))
@@ -177,7 +169,7 @@ do_x87_unary(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (unlikely(!fx_valid(f, 0)))
 		return (whole(c, op, s, NULL));
-	sw = x87_host1(x87_code_reg(op->cond, modrm), &f->st[0], NULL, &f->fcw);
+	sw = x87_host1(x87_code_reg(op->cond, modrm), &f->st[0], NULL, f);
 	x87_done(c, op, s, sw, modrm == 0xe4 ? FSW_CONDITION : FSW_C1);
 	return (OP_NEXT);
 }
@@ -194,7 +186,7 @@ do_x87_fxam(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (!fx_valid(f, 0))
 		return (whole(c, op, s, NULL));
-	sw = x87_host1(x87_code_reg(1, 0xe5), &f->st[0], NULL, &f->fcw);
+	sw = x87_host1(x87_code_reg(1, 0xe5), &f->st[0], NULL, f);
 	x87_done(c, op, s, sw, FSW_CONDITION);
 	return (OP_NEXT);
 }

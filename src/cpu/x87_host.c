@@ -35,23 +35,40 @@ extern const uint8_t x87_reg_code[] __asm__("hyve86_x87_reg") HIDDEN;
 #define UNSKIP_RED_ZONE "leaq 128(%%rsp), %%rsp\n\t"
 /* Load the guest's control word unless it is the host's. */
 #define LOAD_CW \
-	"cmpw $0x037f, (%[cw])\n\t" \
+	"cmpw $0x037f, (%[f])\n\t" \
 	"je 1f\n\t" \
-	"fldcw (%[cw])\n" \
+	"fldcw (%[f])\n" \
 	"1:\n\t"
 #define RESTORE_CW \
-	"cmpw $0x037f, (%[cw])\n\t" \
+	"cmpw $0x037f, (%[f])\n\t" \
 	"je 2f\n\t" \
 	"fldcw %[init]\n" \
 	"2:\n\t"
+/*
+ * FNCLEX is slow. Exceptions of the opcode before may stay in the host's status word while the
+ * guest's has them too and has them masked: STALE are the others.
+ */
+#define CLEAR_STALE \
+	"fnstsw %%ax\n\t" \
+	"testl %[stale], %%eax\n\t" \
+	"jz 5f\n\t" \
+	"fnclex\n" \
+	"5:\n\t"
+/* An exception that is not masked must be gone before the next waiting instruction. */
 #define TAKE_STATUS \
 	"fnstsw %%ax\n\t" \
-	"testb $0x3f, %%al\n\t" \
+	"testb $0x80, %%al\n\t" \
 	"jz 3f\n\t" \
 	"fnclex\n" \
 	"3:\n\t"
 
 static const uint16_t host_cw = FCW_INIT;
+
+static unsigned
+stale(const struct fx *f)
+{
+	return (~((unsigned)f->fsw & f->fcw) & FSW_EXCEPTIONS);
+}
 
 const void *
 x87_code_mem(unsigned esc, unsigned reg)
@@ -66,51 +83,54 @@ x87_code_reg(unsigned esc, unsigned modrm)
 }
 
 unsigned
-x87_host1(const void *code, struct f80 *a, void *mem, const uint16_t *cw)
+x87_host1(const void *code, struct f80 *a, void *mem, const struct fx *f)
 {
 	uint64_t sw;
 
-	__asm__ volatile(SKIP_RED_ZONE LOAD_CW
-			 "fldt (%[a])\n\t"
-			 "call *%[code]\n\t" TAKE_STATUS
-			 "testb $0x38, %%ah\n\t" /* TOP is 0 when the opcode popped */
-			 "jz 4f\n\t"
-			 "fstpt (%[a])\n"
-			 "4:\n\t" RESTORE_CW UNSKIP_RED_ZONE
-			 : "=&a"(sw)
-			 : [a] "r"(a), "d"(mem), [code] "r"(code), [cw] "r"(cw), [init] "m"(host_cw)
-			 : X87_CLOBBERS);
+	__asm__ volatile(
+	    SKIP_RED_ZONE CLEAR_STALE LOAD_CW
+	    "fldt (%[a])\n\t"
+	    "call *%[code]\n\t" TAKE_STATUS
+	    "testb $0x38, %%ah\n\t" /* TOP is 0 when the opcode popped */
+	    "jz 4f\n\t"
+	    "fstpt (%[a])\n"
+	    "4:\n\t" RESTORE_CW UNSKIP_RED_ZONE
+	    : "=&a"(sw)
+	    : [a] "r"(a),
+	    "d"(mem), [code] "r"(code), [f] "r"(f), [stale] "r"(stale(f)), [init] "m"(host_cw)
+	    : X87_CLOBBERS);
 	return ((unsigned)sw & 0xffff);
 }
 
 unsigned
-x87_host2(const void *code, struct f80 *a, struct f80 *b, const uint16_t *cw, uint64_t *flags)
+x87_host2(const void *code, struct f80 *a, struct f80 *b, const struct fx *f, uint64_t *flags)
 {
 	uint64_t sw, fl;
 
-	__asm__ volatile(
-	    SKIP_RED_ZONE LOAD_CW "fldt (%[b])\n\t"
-				  "fldt (%[a])\n\t"
-				  "call *%[code]\n\t"
-				  "pushfq\n\t"
-				  "popq %[fl]\n\t" TAKE_STATUS "fstpt (%[a])\n\t"
-				  "fstpt (%[b])\n\t" RESTORE_CW UNSKIP_RED_ZONE
-	    : "=&a"(sw), [fl] "=&r"(fl)
-	    : [a] "r"(a), [b] "r"(b), [code] "r"(code), [cw] "r"(cw), [init] "m"(host_cw)
-	    : X87_CLOBBERS);
+	__asm__ volatile(SKIP_RED_ZONE CLEAR_STALE LOAD_CW
+			 "fldt (%[b])\n\t"
+			 "fldt (%[a])\n\t"
+			 "call *%[code]\n\t"
+			 "pushfq\n\t"
+			 "popq %[fl]\n\t" TAKE_STATUS "fstpt (%[a])\n\t"
+			 "fstpt (%[b])\n\t" RESTORE_CW UNSKIP_RED_ZONE
+			 : "=&a"(sw), [fl] "=&r"(fl)
+			 : [a] "r"(a), [b] "r"(b), [code] "r"(code), [f] "r"(f),
+			 [stale] "r"(stale(f)), [init] "m"(host_cw)
+			 : X87_CLOBBERS);
 	*flags = fl;
 	return ((unsigned)sw & 0xffff);
 }
 
 void
-x87_host_push(const void *code, struct f80 *a, const uint16_t *cw)
+x87_host_push(const void *code, struct f80 *a, const struct fx *f)
 {
-	__asm__ volatile(SKIP_RED_ZONE LOAD_CW "call *%[code]\n\t"
-					       "fstpt (%[a])\n\t"
-					       "fnclex\n\t" RESTORE_CW UNSKIP_RED_ZONE
-			 :
-			 : [a] "r"(a), [code] "r"(code), [cw] "r"(cw), [init] "m"(host_cw)
-			 : X87_CLOBBERS);
+	__asm__ volatile(
+	    SKIP_RED_ZONE CLEAR_STALE LOAD_CW "call *%[code]\n\t"
+					      "fstpt (%[a])\n\t" RESTORE_CW UNSKIP_RED_ZONE
+	    :
+	    : [a] "r"(a), [code] "r"(code), [f] "r"(f), [stale] "r"(stale(f)), [init] "m"(host_cw)
+	    : X87_CLOBBERS, "rax");
 }
 
 void

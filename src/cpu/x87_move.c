@@ -73,7 +73,7 @@ static void
 push(struct fx *f, const struct f80 *value)
 {
 	fx_push(f);
-	f->st[0] = *value;
+	f80_copy(&f->st[0], value);
 }
 
 enum op_result
@@ -87,7 +87,7 @@ do_x87_fld_mem(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 	if (!x87_ready(c, s, &result))
 		return (result);
-	if (!load(c, op->seg, op_ea(op, s), op->size, &mem))
+	if (!load_sized(c, op->seg, op_ea(op, s), op->size, &mem))
 		return (OP_FAULT);
 	if (unlikely(fx_valid(f, 7)))
 		return (whole(c, op, s, &mem, false));
@@ -108,7 +108,7 @@ do_x87_fild(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 	if (!x87_ready(c, s, &result))
 		return (result);
-	if (!load(c, op->seg, op_ea(op, s), op->size, &mem))
+	if (!load_sized(c, op->seg, op_ea(op, s), op->size, &mem))
 		return (OP_FAULT);
 	if (unlikely(fx_valid(f, 7)))
 		return (whole(c, op, s, &mem, false));
@@ -160,7 +160,7 @@ do_x87_fld(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (unlikely(fx_valid(f, 7) || !fx_valid(f, op->src)))
 		return (whole(c, op, s, NULL, false));
-	value = f->st[op->src];
+	f80_copy(&value, &f->st[op->src]);
 	x87_done(c, op, s, 0, FSW_C1);
 	push(f, &value);
 	return (OP_NEXT);
@@ -178,7 +178,7 @@ do_x87_const(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (unlikely(fx_valid(f, 7)))
 		return (whole(c, op, s, NULL, false));
-	x87_host_push(x87_code_reg(1, (unsigned)op->imm & 0xff), &value, &f->fcw);
+	x87_host_push(x87_code_reg(1, (unsigned)op->imm & 0xff), &value, f);
 	x87_done(c, op, s, 0, FSW_C1);
 	push(f, &value);
 	return (OP_NEXT);
@@ -190,7 +190,6 @@ do_x87_fst_mem(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	struct fx *f = fx_of(s);
 	unsigned reg = (unsigned)op->imm >> 3 & 7, sw;
-	struct f80 value;
 	enum op_result result;
 	uint64_t mem = 0;
 
@@ -198,13 +197,12 @@ do_x87_fst_mem(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (unlikely(!fx_valid(f, 0)))
 		return (whole(c, op, s, &mem, true));
-	value = f->st[0];
-	sw = x87_host1(x87_code_mem(op->cond, reg), &value, &mem, &f->fcw);
+	sw = x87_host1(x87_code_mem(op->cond, reg), &f->st[0], &mem, f);
 	if (unlikely(sw & ~(unsigned)f->fcw & FSW_STORE)) {
 		x87_done(c, op, s, sw, FSW_C1);
 		return (OP_NEXT);
 	}
-	if (!store(c, op->seg, op_ea(op, s), op->size, mem))
+	if (!store_sized(c, op->seg, op_ea(op, s), op->size, mem))
 		return (OP_FAULT);
 	x87_done(c, op, s, sw, FSW_C1);
 	if (reg != 2)
@@ -252,7 +250,7 @@ do_x87_fst(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (unlikely(!fx_valid(f, 0)))
 		return (whole(c, op, s, NULL, false));
-	f->st[op->src] = f->st[0];
+	f80_copy(&f->st[op->src], &f->st[0]);
 	f->ftw |= (uint8_t)(1u << ((fx_top(f) + op->src) & 7));
 	x87_done(c, op, s, 0, FSW_C1);
 	if (((unsigned)op->imm & 0x7f8) != (0x5d0))
