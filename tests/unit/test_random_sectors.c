@@ -23,8 +23,8 @@
 
 #define RAM_SIZE (2u << 20)
 #define IMAGE_SIZE (64u << 10)
-#define TIME_NS 1000000u /* 100,000 instructions */
-#define REPEAT 4	 /* of so many, one is run twice */
+#define TIME_NS 300000u /* 30,000 instructions */
+#define REPEAT 4	/* of so many, one is run twice */
 #define SECTOR_CODE 510
 
 /* What a run leaves. */
