@@ -60,6 +60,7 @@ struct fx {
 #define MXCSR_INIT 0x1f80
 #define MXCSR_VALID 0xffffu
 #define MXCSR_EXCEPTIONS 0x3fu
+#define MXCSR_DAZ 0x40u
 #define MXCSR_MASK_SHIFT 7
 
 static inline struct fx *
@@ -146,6 +147,8 @@ unsigned x87_host1(const void *code, struct f80 *a, void *mem, const struct fx *
 /* Opcode on A in ST(0) and B in ST(1); *FLAGS: RFLAGS behind it. Does not pop. */
 unsigned x87_host2(
     const void *code, struct f80 *a, struct f80 *b, const struct fx *f, uint64_t *flags);
+/* An IEEE number of FRACTION and EXP bits; adds FSW_IE, FSW_DE to *FLAGS (x87_move.c). */
+struct f80 f80_from_ieee(uint64_t bits, unsigned fraction, unsigned exp, unsigned *flags);
 /* Opcode that pushes a constant. */
 void x87_host_push(const void *code, struct f80 *a, const struct fx *f);
 /* Opcode on the whole state of F, pointers apart. */

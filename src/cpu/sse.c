@@ -201,6 +201,8 @@ vec_fp(struct cpu *c, const struct op *op, struct vcpu_state *s, const void *src
 
 	sse_run_fp(code_of(op, false), &value, src, &mxcsr);
 	mxcsr |= tiny_exception(op->insn->vec, f, &value);
+	if (unlikely(mxcsr & ~(f->mxcsr >> MXCSR_MASK_SHIFT) & (FSW_OE | FSW_UE)))
+		mxcsr = sse_unmasked_flags(op->insn->vec, dst, src, f->mxcsr, mxcsr);
 	if (!sse_exceptions(c, s, mxcsr))
 		return (OP_FAULT);
 	*dst = value;

@@ -53,6 +53,13 @@ void sse_run_all(const void *code, struct host_regs *r);
 /* The same with MM0 and MM1. */
 void sse_run_mixed(const void *code, struct host_regs *r);
 
+/*
+ * sse_unmasked.c: the exceptions of A op B, whose FLAGS have an overflow or underflow that MXCSR
+ * does not mask.
+ */
+unsigned sse_unmasked_flags(
+    const struct vec *vec, const union xmm *a, const union xmm *b, uint32_t mxcsr, unsigned flags);
+
 /* MXCSR to compute under: exceptions masked and not yet raised. */
 static inline uint32_t
 mxcsr_masked(uint32_t mxcsr)

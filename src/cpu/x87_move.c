@@ -8,8 +8,8 @@
 #define FSW_STORE (FSW_BEFORE | FSW_OE | FSW_UE)
 
 /* An IEEE number of FRACTION bits below the leading one and EXP bits of exponent. */
-static struct f80
-from_ieee(uint64_t bits, unsigned fraction, unsigned exp, unsigned *flags)
+struct f80
+f80_from_ieee(uint64_t bits, unsigned fraction, unsigned exp, unsigned *flags)
 {
 	uint64_t frac = bits & ((1ull << fraction) - 1);
 	unsigned e = (unsigned)(bits >> fraction) & ((1u << exp) - 1), sign, bias, shift;
@@ -91,7 +91,8 @@ do_x87_fld_mem(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (OP_FAULT);
 	if (unlikely(fx_valid(f, 7)))
 		return (whole(c, op, s, &mem, false));
-	value = op->size == 4 ? from_ieee(mem, 23, 8, &flags) : from_ieee(mem, 52, 11, &flags);
+	value =
+	    op->size == 4 ? f80_from_ieee(mem, 23, 8, &flags) : f80_from_ieee(mem, 52, 11, &flags);
 	x87_done(c, op, s, flags, FSW_C1);
 	if (!(flags & ~(unsigned)f->fcw & FSW_IE))
 		push(f, &value);

@@ -179,16 +179,6 @@ struct form {
 	const char *name;
 };
 
-/*
- * An overflow or underflow that is not masked: whether the result would have been exact with an
- * unbounded exponent (PE) is not known to this CPU, which computes with all exceptions masked.
- */
-static bool
-precision_unknown(const struct machine_state *m)
-{
-	return (m->vector == 19 && (m->fx.mxcsr & ~(m->fx.mxcsr >> 7) & 0x18) != 0);
-}
-
 /* DPPS and DPPD have steps, and the flags of those behind the first unmasked exception vary. */
 static bool
 steps_unknown(const struct form *form, const struct machine_state *a, const struct machine_state *b)
@@ -209,8 +199,6 @@ compare(const struct form *form, const uint8_t *insn, const struct machine_state
 		native.flags = ours.flags;
 	if (!host_has_our_pointers())
 		forget_pointers(&native, &ours);
-	if (precision_unknown(&native))
-		native.fx.mxcsr |= 0x20, ours.fx.mxcsr |= 0x20;
 	if (steps_unknown(form, &native, &ours) || states_equal(&native, &ours, FLAGS_COMPARED))
 		return;
 	if (failures++ < 6) {
