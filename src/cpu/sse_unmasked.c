@@ -121,10 +121,11 @@ sse_unmasked_flags(
 			one = i % 2 == 0 ? SUB : ADD;
 		} else if (kind == HADD || kind == HSUB) {
 			const union xmm *from = i < half ? a : b;
+			unsigned pair = i < half ? i : i - half;
 
 			one = kind == HADD ? ADD : SUB;
-			x = get(from, i % half * 2, size);
-			y = get(from, i % half * 2 + 1, size);
+			x = get(from, pair * 2, size);
+			y = get(from, pair * 2 + 1, size);
 		}
 		each |= element(one, x, y, size, mxcsr);
 	}

@@ -205,8 +205,7 @@ env_take(const struct cpu *c, struct fx *f, unsigned size, const uint8_t *env)
 	f->ftw = short_tags(get(env + size * 2, 2));
 	fx_summary(f);
 	if (is_protected(c)) {
-		if (size == 4)
-			f->fop = (uint16_t)(fcs >> 16 & 0x7ff);
+		f->fop = size == 4 ? (uint16_t)(fcs >> 16 & 0x7ff) : 0; /* 16 bits have none */
 		if (c->config.model < CPU_X86_64) {
 			fip |= (fcs & 0xffff) << 32;
 			fdp |= (fds & 0xffff) << 32;

@@ -127,37 +127,40 @@ random_x87(uint64_t *seed, struct machine_state *m)
 
 static unsigned long cases, failures;
 
-/* FIP and FDP in an environment in memory, unless they are 0. */
+/* FIP and FDP in an environment of SIZE-byte fields in memory. */
 static void
-relative_environment(struct machine_state *m, uint32_t code, uint32_t data)
+relative_environment(struct machine_state *m, unsigned size, uint64_t code, uint64_t data)
 {
-	uint32_t fip, fdp;
+	const uint64_t mask = size == 2 ? 0xffff : 0xffffffff;
+	uint64_t fip = 0, fdp = 0;
 
-	memcpy(&fip, m->data + 12, 4);
-	memcpy(&fdp, m->data + 20, 4);
-	fip = (uint32_t)to_relative(fip, code);
-	fdp = (uint32_t)to_relative(fdp, data);
-	memcpy(m->data + 12, &fip, 4);
-	memcpy(m->data + 20, &fdp, 4);
+	memcpy(&fip, m->data + size * 3, size);
+	memcpy(&fdp, m->data + size * 5, size);
+	fip = to_relative(fip, code & mask);
+	fdp = to_relative(fdp, data & mask);
+	memcpy(m->data + size * 3, &fip, size);
+	memcpy(m->data + size * 5, &fdp, size);
 }
 
 static void
 compare(const uint8_t *insn, size_t length, const struct machine_state *start)
 {
 	struct machine_state native = *start, ours = *start;
+	uint8_t esc = insn[length - 2], modrm = insn[length - 1];
 
 	host_run(&host, insn, length, &native);
 	guest_run(&guest, insn, length, &ours);
 	cases++;
 	if (!host_has_our_pointers()) {
-		if ((insn[0] == 0xd9 || insn[0] == 0xdd) && (insn[1] & 0xe0) == 0x20)
+		if ((esc == 0xd9 || esc == 0xdd) && (modrm & 0xe0) == 0x20)
 			return; /* FNSTENV, FNSAVE and their opposites */
 		forget_pointers(&native, &ours);
 	}
-	if ((insn[1] & 0xf8) == 0x30 && (insn[0] == 0xd9 || insn[0] == 0xdd)) {
-		relative_environment(
-		    &native, (uint32_t)(uintptr_t)host.code, (uint32_t)(uintptr_t)host.data);
-		relative_environment(&ours, GUEST_CODE, GUEST_DATA);
+	if ((modrm & 0xf8) == 0x30 && (esc == 0xd9 || esc == 0xdd)) {
+		unsigned size = length == 3 ? 2 : 4;
+
+		relative_environment(&native, size, (uintptr_t)host.code, (uintptr_t)host.data);
+		relative_environment(&ours, size, GUEST_CODE, GUEST_DATA);
 	}
 	native.fx.mxcsr_mask = ours.fx.mxcsr_mask = 0;
 	if (native.vector >= 0) { /* the CPU's frame is not the host's */
@@ -223,6 +226,11 @@ memory_as_on_the_host(void **state)
 
 			run_opcode(insn, 2, cases_per_opcode(3000));
 		}
+	for (unsigned i = 0; i < 4; i++) { /* environments and states of 16 bits */
+		uint8_t insn[3] = {0x66, i & 1 ? 0xdd : 0xd9, i & 2 ? 0x33 : 0x23};
+
+		run_opcode(insn, 3, cases_per_opcode(2000));
+	}
 	print_message("%lu cases\n", cases);
 	assert_int_equal(failures, 0);
 }
@@ -415,6 +423,51 @@ no_x87_before_the_486(void **state)
 	guest_fini(&g);
 }
 
+/* What each generation decodes. */
+static void
+generations_differ(void **state)
+{
+	static const struct {
+		uint8_t insn[4];
+		enum cpu_model since;
+	} rows[] = {
+	    {{0xd9, 0xe8}, CPU_8086},		    /* FLD1: ignored before the 486 */
+	    {{0xda, 0xc1}, CPU_P6},		    /* FCMOVB */
+	    {{0xdb, 0xf1}, CPU_P6},		    /* FCOMI */
+	    {{0xdb, 0x0f}, CPU_X86_64},		    /* FISTTP */
+	    {{0x0f, 0xfc, 0xc1}, CPU_P6},	    /* PADDB MM0, MM1 */
+	    {{0x0f, 0x77}, CPU_P6},		    /* EMMS */
+	    {{0x0f, 0xda, 0xc1}, CPU_X86_64},	    /* PMINUB MM0, MM1 */
+	    {{0x66, 0x0f, 0xfc, 0xc1}, CPU_X86_64}, /* PADDB XMM0, XMM1 */
+	    {{0x0f, 0x58, 0xc1}, CPU_X86_64},	    /* ADDPS */
+	    {{0xf3, 0x0f, 0xb8, 0xc1}, CPU_X86_64}, /* POPCNT */
+	};
+
+	(void)state;
+	for (unsigned model = CPU_386; model <= CPU_X86_64; model++) {
+		struct guest g;
+
+		guest_init_with(&g, &(struct cpu_config){.model = (enum cpu_model)model});
+		for (unsigned i = 0; i < COUNT(rows); i++) {
+			bool there;
+
+			if (rows[i].since != CPU_8086 && model < CPU_486 &&
+			    rows[i].insn[0] != 0x0f && rows[i].insn[0] != 0x66 &&
+			    rows[i].insn[0] != 0xf3)
+				continue; /* ESC without an x87 */
+			memory_write(&g.memory, GUEST_CODE, rows[i].insn, sizeof(rows[i].insn));
+			g.state.gpr.rip = model == CPU_X86_64 ? GUEST_CODE : 0;
+			if (model != CPU_X86_64)
+				g.state.sregs.seg[SEG_CS] = segment_real(GUEST_CODE >> 4, 0x9b);
+			cpu_push(g.cpu, VCPU_ALL);
+			there = cpu_instruction_length(g.cpu) != 0;
+			if (there != (model >= (unsigned)rows[i].since))
+				fail_msg("model %u, row %u", model, i);
+		}
+		guest_fini(&g);
+	}
+}
+
 static int
 set_up(void **state)
 {
@@ -443,6 +496,7 @@ main(void)
 	    cmocka_unit_test(ferr_goes_to_the_board),
 	    cmocka_unit_test(environment_of_real_mode),
 	    cmocka_unit_test(no_x87_before_the_486),
+	    cmocka_unit_test(generations_differ),
 	};
 
 	return (cmocka_run_group_tests(tests, set_up, tear_down));
