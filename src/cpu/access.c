@@ -186,7 +186,9 @@ write_linear(struct cpu *c, uint64_t lin, unsigned size, uint64_t value)
 	uint64_t pa;
 
 	/* All pages must be writable before the first byte changes. */
-	if (first < size && !translate(c, (lin + first) & c->lin_mask, PAGE_WRITE, &pa))
+	if (first < size &&
+	    (!translate(c, lin, PAGE_WRITE, &pa) ||
+		!translate(c, (lin + first) & c->lin_mask, PAGE_WRITE, &pa)))
 		return (false);
 	for (unsigned done = 0; done < size; done += step) {
 		uint64_t at = (lin + done) & c->lin_mask;

@@ -97,7 +97,7 @@ do_bsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	return (bit_scan(c, op, s, true));
 }
 
-/* The destination is always written: with the old value when the comparison fails. */
+/* Memory is always written: with the old value when the comparison fails. */
 enum op_result
 do_cmpxchg(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
@@ -106,7 +106,8 @@ do_cmpxchg(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	r = acc - a;
-	if (!dst_set(c, op, s, a == acc ? reg_get(s, op->src, op->size) : a))
+	if ((a == acc || op->dkind == K_MEM) &&
+	    !dst_set(c, op, s, a == acc ? reg_get(s, op->src, op->size) : a))
 		return (OP_FAULT);
 	if (a != acc)
 		gpr_write(&RAX(s), op->size, a);

@@ -338,10 +338,13 @@ do_bound(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	uint64_t ea = op_ea(op, s), low, high;
 	int64_t index = sign_extend(reg_get(s, op->dst, op->size), op->size);
 
-	if (!load(c, op->seg, ea, op->size, &low) ||
-	    !load(c, op->seg, (ea + op->size) & op->amask, op->size, &high))
+	if (!load(c, op->seg, ea, op->size, &low))
 		return (OP_FAULT);
-	if (index < sign_extend(low, op->size) || index > sign_extend(high, op->size))
+	if (index < sign_extend(low, op->size))
+		return (fault(c, VEC_BR, CAUSE_INSTRUCTION));
+	if (!load(c, op->seg, (ea + op->size) & op->amask, op->size, &high))
+		return (OP_FAULT);
+	if (index > sign_extend(high, op->size))
 		return (fault(c, VEC_BR, CAUSE_INSTRUCTION));
 	return (OP_NEXT);
 }

@@ -83,6 +83,8 @@ repeat(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
 
 	if (op->rep == REP_NONE)
 		return (step(c, op, s, 1, &stop) != 0 ? OP_NEXT : OP_FAULT);
+	if ((RCX(s) & op->amask) == 0)
+		count_down(op, s, 0); /* with 32-bit addresses ECX is written, RCX's upper half goes */
 	while ((RCX(s) & op->amask) != 0) {
 		uint64_t count = min_u64(RCX(s) & op->amask, SPAN_MAX);
 		int64_t room = c->left - op->idx;
@@ -203,12 +205,11 @@ cmps_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t cou
 	uint64_t a, b;
 
 	(void)count;
-	if (c->traits->string_commits && !load(c, SEG_ES, RDI(s) & op->amask, op->size, &b))
-		return (step_fault(c, op, s, &RDI(s), NULL, 0)); /* a 286 reads it first */
+	/* ES:DI is read first, by a 286 as by current processors. */
+	if (!load(c, SEG_ES, RDI(s) & op->amask, op->size, &b))
+		return (step_fault(c, op, s, &RDI(s), NULL, 0));
 	if (!load(c, op->seg, RSI(s) & op->amask, op->size, &a))
 		return (step_fault(c, op, s, &RSI(s), &RDI(s), 1));
-	if (!load(c, SEG_ES, RDI(s) & op->amask, op->size, &b))
-		return (0);
 	flags_sub(c, a, b, a - b, op->size);
 	*stop = ends_here(op, a, b);
 	advance(c, op, &RSI(s), 1);
@@ -256,16 +257,34 @@ do_lods(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	return (repeat(c, op, s, lods_step));
 }
 
+/*
+ * Comparing instructions write the flags at their end: a fault in a later iteration leaves them as
+ * they were before the first, though registers have moved (as current processors do it).
+ */
+static inline __attribute__((always_inline)) enum op_result
+compare(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
+{
+	int64_t res = c->fl_res;
+	uint32_t aux = c->fl_aux;
+	enum op_result result = repeat(c, op, s, step);
+
+	if (result == OP_FAULT) {
+		c->fl_res = res;
+		c->fl_aux = aux;
+	}
+	return (result);
+}
+
 enum op_result
 do_cmps(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	return (repeat(c, op, s, cmps_step));
+	return (compare(c, op, s, cmps_step));
 }
 
 enum op_result
 do_scas(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	return (repeat(c, op, s, scas_step));
+	return (compare(c, op, s, scas_step));
 }
 
 /* --- INS, OUTS: a port access an iteration ------------------------------------------------------------ */
