@@ -84,7 +84,8 @@ repeat(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
 	if (op->rep == REP_NONE)
 		return (step(c, op, s, 1, &stop) != 0 ? OP_NEXT : OP_FAULT);
 	if ((RCX(s) & op->amask) == 0)
-		count_down(op, s, 0); /* with 32-bit addresses ECX is written, RCX's upper half goes */
+		count_down(
+		    op, s, 0); /* with 32-bit addresses ECX is written, RCX's upper half goes */
 	while ((RCX(s) & op->amask) != 0) {
 		uint64_t count = min_u64(RCX(s) & op->amask, SPAN_MAX);
 		int64_t room = c->left - op->idx;
