@@ -281,6 +281,7 @@ do_shld(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	unsigned bits = op->size * 8u, count = double_count(op, s);
 	uint64_t a, b = reg_get(s, op->src, op->size), r;
 	unsigned __int128 wide;
+	bool cf;
 
 	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
@@ -292,9 +293,9 @@ do_shld(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		wide = wide << 16 | a;
 	wide <<= count;
 	r = (uint64_t)(wide >> (bits == 16 ? 32 : bits)) & size_mask(op->size);
-	double_flags(c, a, r, wide >> (bits == 16 ? 48 : 2 * bits) & 1, op->size);
-	if (bits == 64)
-		flag_set_cf(c, a >> (64 - count) & 1);
+	/* The last bit out: of the destination, or of what follows it for 16-bit counts above 16. */
+	cf = bits == 16 ? wide >> 48 & 1 : a >> (bits - count) & 1;
+	double_flags(c, a, r, cf, op->size);
 	return (finish(c, op, s, r, &saved));
 }
 
