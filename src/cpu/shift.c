@@ -176,8 +176,9 @@ top_bits_differ(uint64_t r, unsigned bits)
 	return (((r >> (bits - 1)) ^ (r >> (bits - 2))) & 1);
 }
 
-enum op_result
-do_rol(struct cpu *c, const struct op *op, struct vcpu_state *s)
+/* ROL and ROR: the same turn of the other length; CF is the bit that came around last. */
+static enum op_result
+rotate(struct cpu *c, const struct op *op, struct vcpu_state *s, bool left)
 {
 	struct saved_flags saved = flags_save(c);
 	unsigned bits = op->size * 8u, count = op_count(c, op, s), by = count % bits;
@@ -187,25 +188,26 @@ do_rol(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (OP_FAULT);
 	if (count == 0)
 		return (finish(c, op, s, a, &saved));
+	if (!left)
+		by = (bits - by) % bits;
 	r = by != 0 ? (a << by | a >> (bits - by)) & size_mask(op->size) : a;
-	rotate_flags(c, r & 1, (r >> (bits - 1) & 1) != (r & 1));
+	if (left)
+		rotate_flags(c, r & 1, (r >> (bits - 1) & 1) != (r & 1));
+	else
+		rotate_flags(c, r >> (bits - 1) & 1, top_bits_differ(r, bits));
 	return (finish(c, op, s, r, &saved));
+}
+
+enum op_result
+do_rol(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (rotate(c, op, s, true));
 }
 
 enum op_result
 do_ror(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	struct saved_flags saved = flags_save(c);
-	unsigned bits = op->size * 8u, count = op_count(c, op, s), by = count % bits;
-	uint64_t a, r;
-
-	if (!dst_get_rmw(c, op, s, &a))
-		return (OP_FAULT);
-	if (count == 0)
-		return (finish(c, op, s, a, &saved));
-	r = by != 0 ? (a >> by | a << (bits - by)) & size_mask(op->size) : a;
-	rotate_flags(c, r >> (bits - 1) & 1, top_bits_differ(r, bits));
-	return (finish(c, op, s, r, &saved));
+	return (rotate(c, op, s, false));
 }
 
 /* Through carry: a rotation of bits + 1 places. */
