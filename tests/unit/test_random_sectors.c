@@ -73,7 +73,8 @@ result(enum machine_end end)
 	struct outcome out = {.end = end};
 
 	vcpu_pull(&machine.vcpu, VCPU_ALL);
-	memory_set_a20(machine.mem, true); /* the guest may have turned it off: all memory is read */
+	memory_set_a20(
+	    machine.mem, true); /* the guest may have turned it off: all memory is read */
 	out.instructions = vcpu_instructions(&machine.vcpu);
 	assert_true(memory_read(machine.mem, 0, memory, 0xa0000));
 	assert_true(memory_read(machine.mem, 0x100000, memory + 0xa0000 / 8, RAM_SIZE - 0x100000));
