@@ -446,15 +446,24 @@ int10_13_write_string(struct bios_call *c)
 
 /* --- information ------------------------------------------------------------------------------------------- */
 
-/* BH selects a font pointer; the fonts themselves are not there yet: only sizes are told. */
+/*
+ * BH 0 and 1: where vectors 1Fh and 43h point, which programs may set to fonts of their own. The
+ * ROM's fonts are not there yet: all others point to the place of the 8x8 one, which is blank.
+ */
 static enum bios_result
 int10_1130_font_information(struct bios_call *c)
 {
+	uint32_t font = (uint32_t)ROM_SEGMENT << 16 | ROM_FONT_8X8;
+
 	set_cx(c, bda16(c->bios, BDA_CHAR_HEIGHT));
 	set_dl(c, bda8(c->bios, BDA_ROWS));
-	set_bp(c, 0);
-	c->s->sregs.seg[SEG_ES].selector = ROM_SEGMENT;
-	c->s->sregs.seg[SEG_ES].base = ROM_BASE;
+	if (bh(c) == 0)
+		font = memory_get32(c->bios->mem, 0x1f * 4);
+	else if (bh(c) == 1)
+		font = memory_get32(c->bios->mem, 0x43 * 4);
+	set_bp(c, font);
+	c->s->sregs.seg[SEG_ES].selector = (uint16_t)(font >> 16);
+	c->s->sregs.seg[SEG_ES].base = (uint64_t)(font >> 16) << 4;
 	c->dirty |= VCPU_SREGS;
 	return (BIOS_DONE);
 }

@@ -21,6 +21,7 @@
 #define ROM_POST_ENTRY 0xe05b
 #define ROM_CONFIG_TABLE 0xe6f5
 #define ROM_DISKETTE_TABLE 0xefc7
+#define ROM_FONT_8X8 0xfa6e
 #define ROM_IRET 0xff53
 #define ROM_MODEL 0xfc
 #define ROM_STACK 0x7c00
