@@ -107,6 +107,12 @@ bind_memory(struct op *op, const struct decoded *d, const ZydisDecodedOperand *o
 	op->disp = o->mem.disp.has_displacement ? o->mem.disp.value : 0;
 	op->seg = (uint8_t)special_number(o->mem.segment);
 	op->amask = mask_of_width(d->insn->address_width);
+	/* A SIB byte with base 101 and mod 00 has no base with REX.B either; Zydis 4.0 names R13. */
+	if (o->mem.base >= ZYDIS_REGISTER_R13D && (d->insn->attributes & ZYDIS_ATTRIB_HAS_SIB) &&
+	    d->insn->raw.modrm.mod == 0 && (d->insn->raw.sib.base & 7) == 5) {
+		op->base = reg_offset(ZYDIS_REGISTER_NONE);
+		op->disp = d->insn->raw.disp.value;
+	}
 }
 
 /* The visible operand N as destination (0) or source. */
@@ -269,6 +275,9 @@ bind_branch(struct op *op, const struct decoded *d)
 	unsigned width = d->insn->operand_width;
 
 	bind_operands(op, d);
+	/* In 64-bit mode near branches are 64 bits wide whatever the prefixes (Intel's way). */
+	if (!far && d->insn->machine_mode == ZYDIS_MACHINE_MODE_LONG_64)
+		width = 64;
 	op->size = (uint8_t)(width / 8);
 	if (far)
 		return (true);
