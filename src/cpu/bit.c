@@ -70,18 +70,22 @@ do_btc(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	return (bit_test(c, op, s, BTC));
 }
 
-/* With a zero source the destination stays as it is, on all processors known. */
+/*
+ * With a zero source the destination stays as it is, on all processors known. Of the undefined
+ * flags current processors clear all but PF, which is the result's.
+ */
 static enum op_result
 bit_scan(struct cpu *c, const struct op *op, struct vcpu_state *s, bool reverse)
 {
-	uint64_t a;
+	uint64_t a, r = 0;
 
 	if (!src_get(c, op, s, &a))
 		return (OP_FAULT);
-	if (a != 0)
-		reg_set(s, op->dst, op->size,
-		    (uint64_t)(reverse ? 63 - __builtin_clzll(a) : __builtin_ctzll(a)));
-	flags_merge(c, a == 0 ? RFLAGS_ZF : 0, RFLAGS_ZF);
+	if (a != 0) {
+		r = (uint64_t)(reverse ? 63 - __builtin_clzll(a) : __builtin_ctzll(a));
+		reg_set(s, op->dst, op->size, r);
+	}
+	flags_set(c, (a == 0 ? RFLAGS_ZF : 0) | (!__builtin_parityll(r) ? RFLAGS_PF : 0));
 	return (OP_NEXT);
 }
 

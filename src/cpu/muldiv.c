@@ -183,10 +183,12 @@ do_aam(struct cpu *c, const struct op *op, struct vcpu_state *s)
 enum op_result
 do_aad(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	uint64_t al = (RAX(s) + (RAX(s) >> 8 & 0xff) * ((uint64_t)op->imm & 0xff)) & 0xff;
+	uint64_t al = RAX(s) & 0xff, add = (RAX(s) >> 8 & 0xff) * ((uint64_t)op->imm & 0xff) & 0xff;
+	uint64_t sum = (al + add) & 0xff;
 
-	gpr_write(&RAX(s), 2, al);
-	decimal_flags(c, al, false, false);
+	gpr_write(&RAX(s), 2, sum);
+	/* CF, AF and OF are not defined; processors leave those of the addition. */
+	flags_add(c, al, add, sum, 1);
 	return (OP_NEXT);
 }
 

@@ -1,7 +1,8 @@
 /*
  * Shifts and rotates. SDM vol. 2B, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR, SHLD, SHRD. The count is
- * masked to 5 bits (6 for 64-bit operands) from the 286 on; OF after other counts than 1 is left
- * as the same formula gives it, as current processors do.
+ * masked to 5 bits (6 for 64-bit operands) from the 286 on. OF after other counts than 1 is not
+ * defined: current Intel processors leave it as a count of 1 would have, older ones by the same
+ * formula as for 1 from the last result.
  */
 #include "cpu/flags.h"
 #include "cpu/insn.h"
@@ -15,6 +16,19 @@ INLINE unsigned
 masked_count(const struct cpu *c, uint64_t count, unsigned size)
 {
 	return ((unsigned)count & (size == 8 ? 63 : c->traits->count_mask));
+}
+
+/* Is OF to be that of a shift by 1? */
+INLINE bool
+first_bit_counts(const struct cpu *c, unsigned count)
+{
+	return (count > 1 && c->traits->of_by_first_bit);
+}
+
+INLINE bool
+top_bits_differ(uint64_t r, unsigned bits)
+{
+	return (((r >> (bits - 1)) ^ (r >> (bits - 2))) & 1);
 }
 
 /* Result of a shift by COUNT > 0, with its flags. */
@@ -41,6 +55,8 @@ shift(struct cpu *c, enum shift kind, uint64_t a, unsigned count, unsigned size)
 		cf = sa >> (count - 1 < 63 ? count - 1 : 63) & 1;
 		of = false;
 	}
+	if (kind != SAR && first_bit_counts(c, count))
+		of = kind == SHL ? top_bits_differ(a, bits) : a >> (bits - 1) & 1;
 	flags_result(c, r, size, (cf ? AUX_CF : 0) | (cf != of ? AUX_OF : 0));
 	return (r);
 }
@@ -170,12 +186,6 @@ rotate_flags(struct cpu *c, bool cf, bool of)
 	c->fl_aux = (c->fl_aux & ~(AUX_CF | AUX_OF)) | (cf ? AUX_CF : 0) | (cf != of ? AUX_OF : 0);
 }
 
-static bool
-top_bits_differ(uint64_t r, unsigned bits)
-{
-	return (((r >> (bits - 1)) ^ (r >> (bits - 2))) & 1);
-}
-
 /* ROL and ROR: the same turn of the other length; CF is the bit that came around last. */
 static enum op_result
 rotate(struct cpu *c, const struct op *op, struct vcpu_state *s, bool left)
@@ -183,6 +193,7 @@ rotate(struct cpu *c, const struct op *op, struct vcpu_state *s, bool left)
 	struct saved_flags saved = flags_save(c);
 	unsigned bits = op->size * 8u, count = op_count(c, op, s), by = count % bits;
 	uint64_t a, r;
+	bool cf, of;
 
 	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
@@ -191,10 +202,11 @@ rotate(struct cpu *c, const struct op *op, struct vcpu_state *s, bool left)
 	if (!left)
 		by = (bits - by) % bits;
 	r = by != 0 ? (a << by | a >> (bits - by)) & size_mask(op->size) : a;
-	if (left)
-		rotate_flags(c, r & 1, (r >> (bits - 1) & 1) != (r & 1));
-	else
-		rotate_flags(c, r >> (bits - 1) & 1, top_bits_differ(r, bits));
+	cf = left ? r & 1 : r >> (bits - 1) & 1;
+	of = left ? (r >> (bits - 1) & 1) != (r & 1) : top_bits_differ(r, bits);
+	if (first_bit_counts(c, count))
+		of = left ? top_bits_differ(a, bits) : (a >> (bits - 1) & 1) != (a & 1);
+	rotate_flags(c, cf, of);
 	return (finish(c, op, s, r, &saved));
 }
 
@@ -216,7 +228,7 @@ do_rcl(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	struct saved_flags saved = flags_save(c);
 	unsigned bits = op->size * 8u, count = op_count(c, op, s), by = count % (bits + 1);
-	bool cf = flag_cf(c);
+	bool cf = flag_cf(c), of;
 	uint64_t a, r;
 
 	if (!dst_get_rmw(c, op, s, &a))
@@ -231,7 +243,10 @@ do_rcl(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		r &= size_mask(op->size);
 		cf = a >> (bits - by) & 1;
 	}
-	rotate_flags(c, cf, (r >> (bits - 1) & 1) != cf);
+	of = (r >> (bits - 1) & 1) != cf;
+	if (first_bit_counts(c, count))
+		of = top_bits_differ(a, bits);
+	rotate_flags(c, cf, of);
 	return (finish(c, op, s, r, &saved));
 }
 
@@ -240,7 +255,7 @@ do_rcr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	struct saved_flags saved = flags_save(c);
 	unsigned bits = op->size * 8u, count = op_count(c, op, s), by = count % (bits + 1);
-	bool cf = flag_cf(c);
+	bool cf = flag_cf(c), was = cf, of;
 	uint64_t a, r;
 
 	if (!dst_get_rmw(c, op, s, &a))
@@ -255,7 +270,10 @@ do_rcr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		r &= size_mask(op->size);
 		cf = a >> (by - 1) & 1;
 	}
-	rotate_flags(c, cf, top_bits_differ(r, bits));
+	of = top_bits_differ(r, bits);
+	if (first_bit_counts(c, count))
+		of = (a >> (bits - 1) & 1) != was;
+	rotate_flags(c, cf, of);
 	return (finish(c, op, s, r, &saved));
 }
 
@@ -269,9 +287,10 @@ double_count(const struct op *op, struct vcpu_state *s)
 }
 
 static void
-double_flags(struct cpu *c, uint64_t a, uint64_t r, bool cf, unsigned size)
+double_flags(
+    struct cpu *c, uint64_t a, uint64_t r, bool cf, bool first, unsigned count, unsigned size)
 {
-	bool of = ((a ^ r) >> (size * 8 - 1)) & 1;
+	bool of = first_bit_counts(c, count) ? first : ((a ^ r) >> (size * 8 - 1)) & 1;
 
 	flags_result(c, r, size, (cf ? AUX_CF : 0) | (cf != of ? AUX_OF : 0));
 }
@@ -297,7 +316,7 @@ do_shld(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	r = (uint64_t)(wide >> (bits == 16 ? 32 : bits)) & size_mask(op->size);
 	/* The last bit out: of the destination, or of what follows it for 16-bit counts above 16. */
 	cf = bits == 16 ? wide >> 48 & 1 : a >> (bits - count) & 1;
-	double_flags(c, a, r, cf, op->size);
+	double_flags(c, a, r, cf, top_bits_differ(a, bits), count, op->size);
 	return (finish(c, op, s, r, &saved));
 }
 
@@ -317,6 +336,7 @@ do_shrd(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (bits == 16)
 		wide |= (unsigned __int128)a << 32;
 	r = (uint64_t)(wide >> count) & size_mask(op->size);
-	double_flags(c, a, r, wide >> (count - 1) & 1, op->size);
+	double_flags(
+	    c, a, r, wide >> (count - 1) & 1, (a >> (bits - 1) & 1) != (b & 1), count, op->size);
 	return (finish(c, op, s, r, &saved));
 }
