@@ -204,8 +204,13 @@ rotate(struct cpu *c, const struct op *op, struct vcpu_state *s, bool left)
 	r = by != 0 ? (a << by | a >> (bits - by)) & size_mask(op->size) : a;
 	cf = left ? r & 1 : r >> (bits - 1) & 1;
 	of = left ? (r >> (bits - 1) & 1) != (r & 1) : top_bits_differ(r, bits);
-	if (first_bit_counts(c, count))
-		of = left ? top_bits_differ(a, bits) : (a >> (bits - 1) & 1) != (a & 1);
+	if (first_bit_counts(c, count)) {
+		/* A register by an immediate: OF stays. */
+		if (op->skind == K_IMM && op->dkind == K_REG)
+			of = flag_of(c);
+		else
+			of = left ? top_bits_differ(a, bits) : (a >> (bits - 1) & 1) != (a & 1);
+	}
 	rotate_flags(c, cf, of);
 	return (finish(c, op, s, r, &saved));
 }
@@ -245,7 +250,7 @@ do_rcl(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	}
 	of = (r >> (bits - 1) & 1) != cf;
 	if (first_bit_counts(c, count))
-		of = top_bits_differ(a, bits);
+		of = by != 0 ? top_bits_differ(a, bits) : flag_of(c);
 	rotate_flags(c, cf, of);
 	return (finish(c, op, s, r, &saved));
 }
@@ -272,7 +277,7 @@ do_rcr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	}
 	of = top_bits_differ(r, bits);
 	if (first_bit_counts(c, count))
-		of = (a >> (bits - 1) & 1) != was;
+		of = by != 0 ? (a >> (bits - 1) & 1) != was : flag_of(c);
 	rotate_flags(c, cf, of);
 	return (finish(c, op, s, r, &saved));
 }
