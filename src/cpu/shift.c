@@ -227,59 +227,49 @@ do_ror(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	return (rotate(c, op, s, false));
 }
 
-/* Through carry: a rotation of bits + 1 places. */
-enum op_result
-do_rcl(struct cpu *c, const struct op *op, struct vcpu_state *s)
+/* Through carry: a rotation of bits + 1 places; to the right is to the left by the rest. */
+static enum op_result
+rotate_carry(struct cpu *c, const struct op *op, struct vcpu_state *s, bool left)
 {
 	struct saved_flags saved = flags_save(c);
 	unsigned bits = op->size * 8u, count = op_count(c, op, s), by = count % (bits + 1);
-	bool cf = flag_cf(c), of;
+	bool was = flag_cf(c), cf = was, of;
 	uint64_t a, r;
 
 	if (!dst_get_rmw(c, op, s, &a))
 		return (OP_FAULT);
 	if (count == 0)
 		return (finish(c, op, s, a, &saved));
+	if (!left)
+		by = (bits + 1 - by) % (bits + 1);
 	r = a;
 	if (by != 0) {
 		r = by < bits ? a << by : 0;
-		r |= (uint64_t)cf << (by - 1);
+		r |= (uint64_t)was << (by - 1);
 		r |= by > 1 ? a >> (bits + 1 - by) : 0;
 		r &= size_mask(op->size);
 		cf = a >> (bits - by) & 1;
 	}
-	of = (r >> (bits - 1) & 1) != cf;
-	if (first_bit_counts(c, count))
-		of = by != 0 ? top_bits_differ(a, bits) : flag_of(c);
+	of = left ? (r >> (bits - 1) & 1) != cf : top_bits_differ(r, bits);
+	if (first_bit_counts(c, count)) {
+		of = left ? top_bits_differ(a, bits) : (a >> (bits - 1) & 1) != was;
+		if (by == 0)
+			of = flag_of(c);
+	}
 	rotate_flags(c, cf, of);
 	return (finish(c, op, s, r, &saved));
 }
 
 enum op_result
+do_rcl(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (rotate_carry(c, op, s, true));
+}
+
+enum op_result
 do_rcr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	struct saved_flags saved = flags_save(c);
-	unsigned bits = op->size * 8u, count = op_count(c, op, s), by = count % (bits + 1);
-	bool cf = flag_cf(c), was = cf, of;
-	uint64_t a, r;
-
-	if (!dst_get_rmw(c, op, s, &a))
-		return (OP_FAULT);
-	if (count == 0)
-		return (finish(c, op, s, a, &saved));
-	r = a;
-	if (by != 0) {
-		r = by < bits ? a >> by : 0;
-		r |= (uint64_t)cf << (bits - by);
-		r |= by > 1 ? a << (bits + 1 - by) : 0;
-		r &= size_mask(op->size);
-		cf = a >> (by - 1) & 1;
-	}
-	of = top_bits_differ(r, bits);
-	if (first_bit_counts(c, count))
-		of = by != 0 ? (a >> (bits - 1) & 1) != was : flag_of(c);
-	rotate_flags(c, cf, of);
-	return (finish(c, op, s, r, &saved));
+	return (rotate_carry(c, op, s, false));
 }
 
 /* SHLD, SHRD: the third operand is the count; 16-bit ones beyond 16 go on with the source. */
