@@ -68,7 +68,6 @@ struct cpu_fault {
 	bool has_error;
 };
 #define CPU_FAULT_RING 16
-#define CPU_BRANCH_RING 16
 
 struct cpu_config {
 	enum cpu_model model;
