@@ -57,8 +57,6 @@ struct bios {
 	uint8_t boot_order[BIOS_BOOT_MAX]; /* drive numbers 00h, 80h, ...; 0xff ends */
 	/* Wake a sleeping CPU at guest time DEADLINE (ns), without an interrupt. */
 	void (*wake_at)(void *opaque, uint64_t deadline);
-	/* Power off / reset the machine. */
-	void (*power_off)(void *opaque);
 	void *opaque;
 	struct bios_observer observer;
 	uint64_t calls[256]; /* by vector */

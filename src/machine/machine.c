@@ -109,15 +109,6 @@ wake_at(void *opaque, uint64_t deadline)
 }
 
 static void
-power_off(void *opaque)
-{
-	struct machine *m = opaque;
-
-	m->end = MACHINE_POWER_OFF;
-	vcpu_stop(&m->vcpu);
-}
-
-static void
 init_bios(struct machine *m)
 {
 	m->bios = (struct bios){
@@ -126,7 +117,6 @@ init_bios(struct machine *m)
 	    .clock = &m->clock,
 	    .boot_order = {0xff, 0xff, 0xff},
 	    .wake_at = wake_at,
-	    .power_off = power_off,
 	    .no_fpu = m->config.no_fpu,
 	    .opaque = m,
 	};
