@@ -258,6 +258,17 @@ probe_write(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
 	return (first == size || translate(c, (lin + first) & c->lin_mask, PAGE_WRITE, &pa));
 }
 
+/*
+ * As a page fault it is one of writing, on the first page that cannot be written, even if that
+ * one can be read; but that the segment cannot be written comes first.
+ */
+void
+rmw_fault(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
+{
+	if (c->fault.vector == VEC_PF)
+		(void)probe_write(c, seg, ea, size);
+}
+
 void
 store_hit_code(struct cpu *c, const struct tlb_entry *entry, uint64_t lin, unsigned size)
 {

@@ -72,7 +72,7 @@ alu(struct cpu *c, const struct op *op, struct vcpu_state *s, enum alu kind, enu
 		if (form == FORM_MR || form == FORM_MI) {
 			if (!load(c, op->seg, op_ea(op, s), size, &a)) {
 				if (kind != CMP && kind != TEST)
-					rmw_fault(c, op);
+					rmw_fault(c, op->seg, op_ea(op, s), size);
 				return (op_fault(c, op, s));
 			}
 		} else
@@ -173,7 +173,7 @@ unary(struct cpu *c, const struct op *op, struct vcpu_state *s, enum unary kind,
 	if (form == FORM_RR)
 		a = reg_get(s, op->dst, size);
 	else if (!load(c, op->seg, op_ea(op, s), size, &a)) {
-		rmw_fault(c, op);
+		rmw_fault(c, op->seg, op_ea(op, s), size);
 		return (op_fault(c, op, s));
 	}
 	r = kind == INC ? a + 1 : kind == DEC ? a - 1 : kind == NOT ? ~a : 0 - a;

@@ -31,7 +31,7 @@ bit_test(struct cpu *c, const struct op *op, struct vcpu_state *s, enum bit kind
 		ea = bit_address(op, s, offset);
 		if (!load(c, op->seg, ea, op->size, &a)) {
 			if (kind != BT)
-				rmw_fault(c, op);
+				rmw_fault(c, op->seg, ea, op->size);
 			return (OP_FAULT);
 		}
 	}
@@ -145,7 +145,7 @@ do_cmpxchg8b(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (op->dkind != K_MEM)
 		return (fault(c, VEC_UD, CAUSE_INSTRUCTION));
 	if (!load(c, op->seg, op_ea(op, s), 8, &a)) {
-		rmw_fault(c, op);
+		rmw_fault(c, op->seg, op_ea(op, s), 8);
 		return (OP_FAULT);
 	}
 	if (!store(c, op->seg, op_ea(op, s), 8, a == expected ? replacement : a))
@@ -170,7 +170,7 @@ do_cmpxchg16b(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if ((c->segc[op->seg].base + ea) & 15)
 		return (fault(c, VEC_GP, CAUSE_SEG_LIMIT));
 	if (!load(c, op->seg, ea, 8, &low) || !load(c, op->seg, ea + 8, 8, &high)) {
-		rmw_fault(c, op);
+		rmw_fault(c, op->seg, ea, 16);
 		return (OP_FAULT);
 	}
 	equal = low == RAX(s) && high == RDX(s);

@@ -5,11 +5,17 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /* The target of a branch is checked before anything changes: #GP(0) beyond CS.limit. */
+static __attribute__((noinline)) bool
+target_bad(struct cpu *c, uint64_t target)
+{
+	c->fault.seg = SEG_CS;
+	return (fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, target, c->cs_end - 1));
+}
+
 static __attribute__((noinline)) const struct trace *
 target_fault(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t target)
 {
-	c->fault.seg = SEG_CS;
-	fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, target, c->cs_end - 1);
+	(void)target_bad(c, target);
 	return (op_fault(c, op, s));
 }
 
@@ -17,7 +23,7 @@ target_fault(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t 
 INLINE bool
 target_ok(const struct cpu *c, uint64_t target)
 {
-	return (likely(target < c->cs_end && (is_canonical(target) || !(c->mode & MODE_L))));
+	return (likely(c->mode & MODE_L ? is_canonical(target) : target < c->cs_end));
 }
 
 /*
@@ -162,14 +168,20 @@ jmp_mem(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size)
 	return (go_indirect(c, op, s, target));
 }
 
-/* Push the return address; SP moves at once, since nothing that follows can fault. */
+/*
+ * Push the return address of a call to TARGET. Processors look at the target behind the store: a
+ * call to nowhere has written the stack, but not moved SP.
+ */
 INLINE bool
-push_return(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size)
+push_return(
+    struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size, uint64_t target)
 {
 	uint64_t sp = (RSP(s) - size) & c->sp_mask;
 
 	if (!store(c, SEG_SS, sp, size, op_next_rip(op, s)))
 		return (false);
+	if (!target_ok(c, target))
+		return (target_bad(c, target));
 	RSP(s) = (RSP(s) & ~c->sp_mask) | sp;
 	return (true);
 }
@@ -179,9 +191,7 @@ call_rel(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size
 {
 	uint64_t full = op_next_rip(op, s) + (uint64_t)op->imm;
 
-	if (!target_ok(c, full & op->amask))
-		return (target_fault(c, op, s, full & op->amask));
-	if (!push_return(c, op, s, size))
+	if (!push_return(c, op, s, size, full & op->amask))
 		return (op_fault(c, op, s));
 	return (go_direct(c, op, s, full, op->amask));
 }
@@ -189,9 +199,7 @@ call_rel(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size
 INLINE const struct trace *
 call_to(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size, uint64_t target)
 {
-	if (!target_ok(c, target))
-		return (target_fault(c, op, s, target));
-	if (!push_return(c, op, s, size))
+	if (!push_return(c, op, s, size, target))
 		return (op_fault(c, op, s));
 	return (go_to(c, op, s, target));
 }

@@ -217,10 +217,13 @@ bind_generic(struct op *op, const struct decoded *d)
 	if (d->insn->meta.category == ZYDIS_CATEGORY_SETCC ||
 	    d->insn->meta.category == ZYDIS_CATEGORY_CMOV)
 		op->cond = d->insn->opcode & 15;
-	if (op->insn->family !=
-	    NULL) /* MOVZX, MOVSX: by the source's size, kept in scale's place */
+	/* MOVZX, MOVSX: by the source's size. MOVSXD to 16 bits reads no more than that. */
+	if (op->insn->family != NULL) {
+		unsigned source = d->operand[1].size / 8u;
+
 		op->fn = op->insn->family->fn[op->skind == K_MEM ? FORM_RM : FORM_RR]
-					     [size_index(d->operand[1].size / 8u)];
+					     [size_index(source < op->size ? source : op->size)];
+	}
 	if (d->insn->operand_count_visible == 3) {
 		if (d->operand[2].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
 			op->imm = d->operand[2].imm.value.s;

@@ -128,7 +128,7 @@ dst_get_rmw(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t *
 {
 	if (dst_get(c, op, s, value))
 		return (true);
-	rmw_fault(c, op);
+	rmw_fault(c, op->seg, op_ea(op, s), op->size);
 	return (false);
 }
 

@@ -285,6 +285,8 @@ bool store_slow(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, uint64_
 void store_hit_code(struct cpu *c, const struct tlb_entry *entry, uint64_t lin, unsigned size);
 /* Check that SIZE bytes at SEG:EA can be written, without writing (for read-modify-write). */
 bool probe_write(struct cpu *c, unsigned seg, uint64_t ea, unsigned size);
+/* The load of a read-modify-write failed: what the write would have found comes first. */
+void rmw_fault(struct cpu *c, unsigned seg, uint64_t ea, unsigned size);
 
 static inline struct tlb_entry *
 tlb_slot(struct cpu *c, uint64_t lin)
@@ -346,23 +348,6 @@ op_ea(const struct op *op, struct vcpu_state *s)
 	return ((reg_get(s, op->base, 8) + (reg_get(s, op->index, 8) << op->scale) +
 		    (uint64_t)op->disp) &
 	    op->amask);
-}
-
-/*
- * The load of a read-modify-write failed. As a page fault it is one of writing; but that the
- * segment cannot be written comes first.
- */
-static inline void
-rmw_fault(struct cpu *c, const struct op *op)
-{
-	const struct seg_cache *sc = &c->segc[op->seg];
-
-	if (c->fault.vector != VEC_PF)
-		return;
-	if (sc->rend != 0 && sc->wend == 0)
-		(void)store_slow(c, op->seg, 0, 1, 0);
-	else
-		c->fault.error |= PFEC_W;
 }
 
 /* --- leaving a trace ------------------------------------------------------------------------ */

@@ -184,14 +184,15 @@ enum op_result
 do_popa(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	struct stack st = stack_begin(c);
-	uint64_t value[8];
+	uint64_t value;
 
-	for (int i = GPR_RDI; i >= GPR_RAX; i--)
-		if (!stack_pop(c, &st, op->size, &value[i]))
+	/* Registers popped before a fault keep their new values; SP does not. */
+	for (int i = GPR_RDI; i >= GPR_RAX; i--) {
+		if (!stack_pop(c, &st, op->size, &value))
 			return (OP_FAULT);
-	for (int i = GPR_RAX; i <= GPR_RDI; i++)
 		if (i != GPR_RSP)
-			gpr_write(&s->gpr.reg[i], op->size, value[i]);
+			gpr_write(&s->gpr.reg[i], op->size, value);
+	}
 	stack_commit(c, &st);
 	return (OP_NEXT);
 }
@@ -377,7 +378,7 @@ do_xchg(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	/* The memory operand may stand first or second: it makes no difference. */
 	if (op->skind == K_MEM) {
 		if (!load(c, op->seg, op_ea(op, s), op->size, &a)) {
-			rmw_fault(c, op);
+			rmw_fault(c, op->seg, op_ea(op, s), op->size);
 			return (OP_FAULT);
 		}
 		if (!store(c, op->seg, op_ea(op, s), op->size, reg_get(s, op->dst, op->size)))

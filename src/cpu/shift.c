@@ -73,7 +73,7 @@ shift_imm(struct cpu *c, const struct op *op, struct vcpu_state *s, enum shift k
 	if (form == FORM_RI)
 		a = reg_get(s, op->dst, size);
 	else if (!load(c, op->seg, op_ea(op, s), size, &a)) {
-		rmw_fault(c, op);
+		rmw_fault(c, op->seg, op_ea(op, s), size);
 		return (op_fault(c, op, s));
 	}
 	r = count != 0 ? shift(c, kind, a, count, size) : a;

@@ -83,14 +83,15 @@ repeat(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
 
 	if (op->rep == REP_NONE)
 		return (step(c, op, s, 1, &stop) != 0 ? OP_NEXT : OP_FAULT);
-	if ((RCX(s) & op->amask) == 0)
-		count_down(
-		    op, s, 0); /* with 32-bit addresses ECX is written, RCX's upper half goes */
+	count_down(
+	    op, s, 0); /* with 32-bit addresses ECX is written first: RCX's upper half goes */
 	while ((RCX(s) & op->amask) != 0) {
 		uint64_t count = min_u64(RCX(s) & op->amask, SPAN_MAX);
 		int64_t room = c->left - op->idx;
 
 		count = min_u64(count, room > 1 ? (uint64_t)room : 1);
+		if (s->gpr.rflags & RFLAGS_TF) /* a trap behind each iteration */
+			count = 1;
 		done = step(c, op, s, count, &stop);
 		if (done == 0)
 			return (OP_FAULT);
@@ -240,15 +241,29 @@ scas_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t cou
 	return (n);
 }
 
+/*
+ * With REP, MOVS and STOS write their index registers before the first iteration, as all do with
+ * the count: with 32-bit addresses the upper halves are gone even if no iteration is completed.
+ */
+static void
+begin_index(struct cpu *c, const struct op *op, uint64_t *reg)
+{
+	if (op->rep != REP_NONE)
+		advance(c, op, reg, 0);
+}
+
 enum op_result
 do_movs(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
+	begin_index(c, op, &RSI(s));
+	begin_index(c, op, &RDI(s));
 	return (repeat(c, op, s, movs_step));
 }
 
 enum op_result
 do_stos(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
+	begin_index(c, op, &RDI(s));
 	return (repeat(c, op, s, stos_step));
 }
 
@@ -259,8 +274,8 @@ do_lods(struct cpu *c, const struct op *op, struct vcpu_state *s)
 }
 
 /*
- * Comparing instructions write the flags at their end: a fault in a later iteration leaves them as
- * they were before the first, though registers have moved (as current processors do it).
+ * Comparing instructions write the flags at their end: what comes between iterations, a fault or
+ * a trap, finds them as before the first, though registers have moved (as current processors do it).
  */
 static inline __attribute__((always_inline)) enum op_result
 compare(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
@@ -269,7 +284,7 @@ compare(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
 	uint32_t aux = c->fl_aux;
 	enum op_result result = repeat(c, op, s, step);
 
-	if (result == OP_FAULT) {
+	if (result == OP_FAULT || result == OP_AGAIN) {
 		c->fl_res = res;
 		c->fl_aux = aux;
 	}

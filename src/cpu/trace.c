@@ -172,13 +172,15 @@ struct fetch {
 static bool
 fetch_begin(struct cpu *c, struct fetch *f)
 {
+	bool l = c->mode & MODE_L;
+
 	f->rip = c->s->gpr.rip;
 	f->lin = (c->segc[SEG_CS].base + f->rip) & c->lin_mask;
-	if (f->rip >= c->cs_end) {
+	if (l ? !is_canonical(f->rip) : f->rip >= c->cs_end) {
 		c->fault.seg = SEG_CS;
 		return (fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, f->rip, c->cs_end - 1));
 	}
-	f->room = c->cs_end - f->rip;
+	f->room = l ? UINT64_MAX : c->cs_end - f->rip;
 	if (!fetch_page(c, f->lin, &f->host, &f->pa))
 		return (false);
 	if (f->host == NULL) {

@@ -25,6 +25,8 @@ static const char *const width_names[WIDTH_COUNT] = {"64-bit", "32-bit", "16-bit
 static const char *const reg_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
 
+#define USER_END 0x7ffffffff000u
+
 enum verdict { SAME, UNDEFINED, DIFFERENT };
 
 static struct {
@@ -51,13 +53,13 @@ reg_mask(void)
 	return (q.width == WIDTH_64 ? UINT64_MAX : UINT32_MAX);
 }
 
-/* Whether a page of the host's kernel is present is its own affair. */
+/* Linux says that all above the user's addresses is present. */
 static bool
 error_differs(void)
 {
 	uint32_t differs = host.error ^ cpu.error;
 
-	if (host.vector == 14 && host.cr2 >> 63 != 0)
+	if (host.vector == 14 && host.cr2 >= USER_END)
 		differs &= ~1u;
 	return (has_error_code(host.vector) && differs != 0);
 }
