@@ -28,6 +28,15 @@
 #define RFLAGS_VIP 0x00100000u
 #define RFLAGS_ID 0x00200000u
 /* The six arithmetic flags. */
+/* DR6, SDM vol. 3B, 17.2.3. */
+#define DR6_B 0x000fu /* breakpoints 0 to 3 */
+#define DR6_BD 0x2000u
+#define DR6_BS 0x4000u
+#define DR6_BT 0x8000u
+/* DR7, 17.2.4. */
+#define DR7_LOCAL 0x0155u /* L0 to L3, LE */
+#define DR7_GD 0x2000u
+
 #define RFLAGS_ARITH (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 /* CR0, SDM vol. 3A, 2.5. */

@@ -32,6 +32,7 @@ enum cpu_exit {
 	CPU_EXIT_STOP,	       /* cpu_stop() was called by somebody on the bus */
 	CPU_EXIT_INOUT,	       /* a port access and no bus; RIP at the instruction */
 	CPU_EXIT_PAGING,       /* an access to no memory while config.exit_on_hole */
+	CPU_EXIT_DEBUG,	       /* a debugger's breakpoint: cpu_watch() */
 	CPU_EXIT_ERROR,	       /* something this build does not have: error says what */
 };
 
@@ -50,6 +51,7 @@ enum cpu_cause {
 	CAUSE_TSS,	   /* TSS too small or of the wrong type */
 	CAUSE_PRIVILEGE,   /* CPL or IOPL too low */
 	CAUSE_PAGE,	   /* page walk failed */
+	CAUSE_ALIGNMENT,   /* operand not at a multiple of its size */
 	CAUSE_RESERVED,	   /* reserved bit or invalid value written to a system register */
 	CAUSE_DOUBLE,	   /* a contributory fault while delivering another */
 };
@@ -91,6 +93,17 @@ struct cpu_inout {
 	uint32_t value;
 };
 
+/* What a breakpoint stops at: bits. */
+enum watch_kind { WATCH_EXEC = 1, WATCH_WRITE = 2, WATCH_READ = 4, WATCH_PORT = 8 };
+
+/* A debugger's breakpoint: BYTES bytes from ADDRESS (linear, or a port). */
+struct cpu_watch {
+	uint64_t address;
+	uint32_t bytes;
+	uint32_t kinds; /* enum watch_kind */
+};
+#define CPU_WATCH_MAX 64
+
 struct cpu; /* internal.h */
 
 /* NULL when memory is short. STATE, MEM and BUS (may be NULL) must outlive the CPU. */
@@ -109,6 +122,14 @@ void cpu_kick(struct cpu *cpu);
 void cpu_stop(struct cpu *cpu);
 void cpu_set_intr(struct cpu *cpu, bool level);
 void cpu_raise_nmi(struct cpu *cpu);
+/*
+ * The N breakpoints of LIST, and no others, are a debugger's from now on: before an instruction
+ * with WATCH_EXEC, else behind the instruction that made the access, cpu_run returns
+ * CPU_EXIT_DEBUG. 0, or -1: too many.
+ */
+int cpu_watch(struct cpu *cpu, const struct cpu_watch *list, unsigned n);
+/* The breakpoint of the last CPU_EXIT_DEBUG. */
+struct cpu_watch cpu_watch_hit(const struct cpu *cpu);
 uint64_t cpu_instructions(const struct cpu *cpu);
 const struct cpu_inout *cpu_inout(const struct cpu *cpu);
 /* Guest-physical address of the last CPU_EXIT_PAGING. */

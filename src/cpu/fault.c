@@ -120,6 +120,8 @@ deliver_chain(struct cpu *c, int previous)
 		}
 		if (f.vector == VEC_PF)
 			c->s->sregs.cr2 = f.cr2;
+		if (f.vector == VEC_DB)
+			c->s->debug.dr7 &= ~(uint64_t)DR7_GD;
 		if (deliver(c,
 			&(struct delivery){.vector = f.vector,
 			    .kind = EVENT_HW_EXCEPTION,
@@ -138,6 +140,9 @@ deliver_chain(struct cpu *c, int previous)
 void
 fault_deliver(struct cpu *c)
 {
+	/* An instruction that faults has not hit its data breakpoints. */
+	c->s->events.pending_debug = 0;
+	c->debugger_hit = false;
 	deliver_chain(c, -1);
 }
 

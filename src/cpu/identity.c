@@ -4,6 +4,7 @@
 /* CPUID 1 EDX (SDM vol. 2A, table 3-11): what this CPU has. */
 #define CPUID_FPU (1u << 0)
 #define CPUID_VME (1u << 1)
+#define CPUID_DE (1u << 2)
 #define CPUID_PSE (1u << 3)
 #define CPUID_TSC (1u << 4)
 #define CPUID_MSR (1u << 5)
@@ -50,7 +51,8 @@ struct model_identity {
 	uint32_t extended, extended2; /* leaf 80000001 EDX, ECX */
 };
 
-#define PENTIUM_FEATURES (CPUID_FPU | CPUID_PSE | CPUID_TSC | CPUID_MSR | CPUID_CX8)
+#define PENTIUM_FEATURES \
+	(CPUID_FPU | CPUID_VME | CPUID_DE | CPUID_PSE | CPUID_TSC | CPUID_MSR | CPUID_CX8)
 #define P6_FEATURES (PENTIUM_FEATURES | CPUID_PAE | CPUID_SEP | CPUID_PGE | CPUID_CMOV | CPUID_PAT)
 
 #define X86_64_FEATURES \

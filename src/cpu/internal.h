@@ -108,8 +108,11 @@ struct tlb_entry {
 	uint32_t *code;	  /* chunks of the physical page that hold decoded code */
 };
 #define TLB_INVALID 1u
-/* Supervisor; user; supervisor that may touch user pages (SMAP is on and RFLAGS.AC is set). */
-enum { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_COUNT };
+/*
+ * Supervisor; user; supervisor that may touch user pages (SMAP is on and RFLAGS.AC is set); user
+ * with alignment checks, which stays empty so that every access is looked at.
+ */
+enum { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_USER_ALIGNED, TLB_COUNT };
 
 /* A segment for fast access: [0, rend) may be read, [0, wend) written, from base on. */
 struct seg_cache {
@@ -140,12 +143,20 @@ enum attention {
 	ATT_KICK = 1, /* cpu_kick */
 	ATT_INTR = 2, /* INTR is high */
 	ATT_NMI = 4,
-	ATT_EVENT = 8, /* state->events holds something to deliver or a shadow */
+	ATT_EVENT = 8, /* state->events holds something to deliver or a shadow; RFLAGS.RF */
 	ATT_TRAP = 16, /* RFLAGS.TF */
 	ATT_STOP = 32,
 };
 
 enum mode_bits { MODE_D = 1, MODE_L = 2, MODE_PE = 4, MODE_VM = 8, MODE_STEP = 16 };
+
+/* A breakpoint (watch.h). */
+struct watch {
+	uint64_t lin; /* or port */
+	uint32_t len;
+	uint8_t kinds; /* enum watch_kind */
+	uint8_t bits;  /* in DR6; 0: the debugger's */
+};
 
 struct cpu {
 	/* Hot. */
@@ -197,6 +208,14 @@ struct cpu {
 
 	struct cpu_fault faults[CPU_FAULT_RING];
 	unsigned nfaults;
+
+	struct watch watch[4 + CPU_WATCH_MAX]; /* all that are enabled */
+	unsigned nwatch;
+	unsigned watch_kinds; /* of all together */
+	struct watch debugger[CPU_WATCH_MAX];
+	unsigned ndebugger;
+	struct watch stopped_by;
+	bool debugger_hit; /* one of the debugger's, behind this instruction */
 };
 
 /* --- registers by offset ------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "cpu/internal.h"
 #include "cpu/long.h"
 #include "cpu/tss.h"
+#include "cpu/vme.h"
 
 /* The EXT bit: the event did not come from an instruction like INT n (SDM vol. 3A, 6.13). */
 static uint32_t
@@ -35,23 +36,29 @@ flags_image(struct cpu *c, const struct delivery *d)
 	return (flags);
 }
 
+/* Through the vector table at IDTR's base; the 8086 program's own at 0 in virtual-8086 mode. */
 static bool
 deliver_real(struct cpu *c, const struct delivery *d)
 {
-	const struct x86_table *idtr = &c->s->sregs.idtr;
+	const struct x86_table ivt =
+	    c->mode & MODE_VM ? (struct x86_table){.limit = 0x3ff} : c->s->sregs.idtr;
+	uint64_t entry, flags = rflags_get(c), off = RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF;
 	struct stack st = stack_begin(c);
-	uint64_t entry;
 
-	if (d->vector * 4 + 3 > idtr->limit)
+	if (vme_active(c)) { /* vol. 3A, 20.3.3.3 */
+		flags = vme_flags_image(c, flags);
+		off = RFLAGS_VIF | RFLAGS_TF | RFLAGS_RF;
+	}
+	if (d->vector * 4 + 3 > ivt.limit)
 		return (idt_fault(c, d, VEC_GP, CAUSE_IDT_LIMIT));
-	if (!sys_load(c, (idtr->base + d->vector * 4) & c->lin_mask, 4, &entry))
+	if (!sys_load(c, (ivt.base + d->vector * 4) & c->lin_mask, 4, &entry))
 		return (false);
-	if (!stack_push(c, &st, 2, rflags_get(c) & 0xffff) ||
+	if (!stack_push(c, &st, 2, flags & 0xffff) ||
 	    !stack_push(c, &st, 2, c->s->sregs.seg[SEG_CS].selector) ||
 	    !stack_push(c, &st, 2, d->return_rip & 0xffff))
 		return (false);
 	stack_commit(c, &st);
-	rflags_set(c, 0, RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF);
+	rflags_set(c, 0, off);
 	real_segment_set(c, SEG_CS, (uint16_t)(entry >> 16));
 	c->s->gpr.rip = entry & 0xffff;
 	return (true);
@@ -223,10 +230,13 @@ deliver_protected(struct cpu *c, const struct delivery *d)
 bool
 deliver(struct cpu *c, const struct delivery *d)
 {
-	/* INT n in virtual-8086 mode needs IOPL 3 (SDM vol. 3A, 20.2.7; VME is not modelled). */
+	bool redirect = false;
+
 	if ((c->mode & MODE_VM) && d->kind == EVENT_SW_INTR &&
-	    (c->s->gpr.rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
-		return (fault_at(c, VEC_GP, 0, CAUSE_PRIVILEGE, d->vector, 0));
+	    !vme_interrupt(c, d->vector, &redirect))
+		return (false);
+	if (redirect)
+		return (deliver_real(c, d));
 	if (long_mode(c))
 		return (deliver_long(c, d));
 	return (c->mode & MODE_PE ? deliver_protected(c, d) : deliver_real(c, d));
@@ -258,10 +268,15 @@ iret_real(struct cpu *c, unsigned size)
 		return (
 		    fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, ip, c->s->sregs.seg[SEG_CS].limit),
 		    OP_FAULT);
+	if (vme_active(c) && !vme_flags_ok(c, flags))
+		return (OP_FAULT);
 	stack_commit(c, &st);
-	rflags_set(c, flags,
-	    c->mode & MODE_VM ? writable_flags(size) & ~(uint64_t)RFLAGS_IOPL
-			      : writable_flags(size));
+	if (vme_active(c))
+		vme_flags_load(c, flags);
+	else
+		rflags_set(c, flags,
+		    c->mode & MODE_VM ? writable_flags(size) & ~(uint64_t)RFLAGS_IOPL
+				      : writable_flags(size));
 	real_segment_set(c, SEG_CS, (uint16_t)cs);
 	c->s->gpr.rip = ip;
 	return (OP_JUMP);
@@ -299,17 +314,21 @@ iret_protected(struct cpu *c, unsigned size)
 	enum op_result result;
 	unsigned cpl = c->cpl;
 
+	if ((c->s->gpr.rflags & RFLAGS_NT) && long_mode(c))
+		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	if (c->s->gpr.rflags & RFLAGS_NT)
 		return (task_return(c));
 	if (!stack_pop(c, &st, size, &ip) || !stack_pop(c, &st, size, &cs) ||
 	    !stack_pop(c, &st, size, &flags))
 		return (OP_FAULT);
-	if (size == 4 && (flags & RFLAGS_VM) && cpl == 0)
+	if (size == 4 && (flags & RFLAGS_VM) && cpl == 0 && !long_mode(c))
 		return (iret_to_vm(c, &st, ip, cs, flags));
 	if (cpl > (c->s->gpr.rflags & RFLAGS_IOPL) >> RFLAGS_IOPL_SHIFT)
 		mask &= ~(uint64_t)RFLAGS_IF;
 	if (cpl != 0)
 		mask &= ~(uint64_t)RFLAGS_IOPL;
+	else if (size != 2)
+		mask |= RFLAGS_VIF | RFLAGS_VIP;
 	result = return_to(c, &st, (uint16_t)cs, ip, size, 0);
 	if (result != OP_FAULT)
 		rflags_set(c, flags, mask);
@@ -321,7 +340,8 @@ interrupt_return(struct cpu *c, unsigned size)
 {
 	enum op_result result;
 
-	if ((c->mode & MODE_VM) && (c->s->gpr.rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
+	if ((c->mode & MODE_VM) && (c->s->gpr.rflags & RFLAGS_IOPL) != RFLAGS_IOPL &&
+	    !(size == 2 && vme_active(c)))
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	if (c->mode & MODE_L)
 		result = iret_long(c, size);

@@ -4,6 +4,7 @@
  * BIOS does).
  */
 #include "cpu/insn.h"
+#include "cpu/watch.h"
 
 static uint16_t
 port_of(const struct op *op, const struct vcpu_state *s)
@@ -53,6 +54,8 @@ op_in(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (c->bus == NULL)
 		return (inout_exit(c, op, s, true));
 	before_bus(c, op, s);
+	if (unlikely(c->watch_kinds & WATCH_PORT))
+		watch_port(c, port, op->size);
 	gpr_write(&RAX(s), op->size, bus_in(c->bus, port, op->size));
 	return (after_bus(c, s));
 }
@@ -67,6 +70,8 @@ op_out(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (c->bus == NULL)
 		return (inout_exit(c, op, s, false));
 	before_bus(c, op, s);
+	if (unlikely(c->watch_kinds & WATCH_PORT))
+		watch_port(c, port, op->size);
 	bus_out(c->bus, port, op->size, (uint32_t)(RAX(s) & size_mask(op->size)));
 	return (after_bus(c, s));
 }

@@ -75,17 +75,13 @@ handler_code(struct cpu *c, const struct gate64 *g, struct x86_segment *cs)
 	return (descriptor_mark_accessed(c, g->selector, descriptor));
 }
 
-/* The handler's stack pointer: of the IST, of the inner privilege, or the current one. */
-static bool
-handler_stack(struct cpu *c, const struct gate64 *g, unsigned target, uint64_t *sp)
+bool
+long_stack(struct cpu *c, unsigned target, unsigned ist, uint64_t *sp)
 {
 	const struct x86_segment *tr = &c->s->sregs.tr;
 	uint32_t offset;
 
-	*sp = RSP(c->s);
-	if (g->ist == 0 && target == c->cpl)
-		return (true);
-	offset = g->ist != 0 ? TSS64_IST1 + (g->ist - 1) * 8 : TSS64_RSP0 + target * 8;
+	offset = ist != 0 ? TSS64_IST1 + (ist - 1) * 8 : TSS64_RSP0 + target * 8;
 	if (offset + 7 > tr->limit)
 		return (fault_at(c, VEC_TS, tr->selector & 0xfffcu, CAUSE_TSS, offset, tr->limit));
 	if (!sys_load(c, tr->base + offset, 8, sp))
@@ -95,8 +91,7 @@ handler_stack(struct cpu *c, const struct gate64 *g, unsigned target, uint64_t *
 	return (true);
 }
 
-/* SS at a new privilege in 64-bit mode: null, with the privilege as RPL and DPL. */
-static struct x86_segment
+struct x86_segment
 null_stack_segment(unsigned cpl)
 {
 	return ((struct x86_segment){
@@ -116,7 +111,8 @@ deliver_long(struct cpu *c, const struct delivery *d)
 	if (!gate_read(c, d, &g) || !handler_code(c, &g, &cs))
 		return (false);
 	target = cs.access & AR_TYPE_CONFORM ? c->cpl : segment_dpl(cs.access);
-	if (!handler_stack(c, &g, target, &sp))
+	sp = RSP(s);
+	if ((g.ist != 0 || target != c->cpl) && !long_stack(c, target, g.ist, &sp))
 		return (false);
 	if (d->kind == EVENT_HW_EXCEPTION && d->vector != VEC_DB && d->vector != VEC_DF)
 		flags |= RFLAGS_RF;
@@ -182,7 +178,7 @@ iret_mask(const struct cpu *c, unsigned size)
 	if (c->cpl <= iopl)
 		mask |= RFLAGS_IF;
 	if (c->cpl == 0)
-		mask |= RFLAGS_IOPL;
+		mask |= RFLAGS_IOPL | (size != 2 ? RFLAGS_VIF | RFLAGS_VIP : 0);
 	return (mask);
 }
 

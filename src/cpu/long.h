@@ -7,6 +7,13 @@
 
 /* Delivery through a 64-bit IDT (EFER.LMA = 1). */
 bool deliver_long(struct cpu *c, const struct delivery *d);
+/* RSP for privilege TARGET from the 64-bit TSS, or of its interrupt stack IST (0: none). */
+bool long_stack(struct cpu *c, unsigned target, unsigned ist, uint64_t *sp);
+/* SS at a new privilege in 64-bit mode: null, with the privilege as RPL and DPL. */
+struct x86_segment null_stack_segment(unsigned cpl);
+/* Far JMP or CALL to the call gate at SELECTOR, whose descriptor begins with LOW (EFER.LMA = 1). */
+enum op_result call_gate64(
+    struct cpu *c, uint16_t selector, uint64_t low, bool call, uint64_t next_rip);
 /* IRET of SIZE bytes in 64-bit mode. */
 enum op_result iret_long(struct cpu *c, unsigned size);
 

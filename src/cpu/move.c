@@ -1,6 +1,7 @@
 /* Moving data: stack, exchanges, extensions, segment registers, flags images. SDM vol. 2. */
 #include "cpu/cond.h"
 #include "cpu/insn.h"
+#include "cpu/vme.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define HANDLER(name, body) \
@@ -254,12 +255,23 @@ vm_without_iopl(const struct cpu *c)
 	return ((c->mode & MODE_VM) && (c->s->gpr.rflags & RFLAGS_IOPL) != RFLAGS_IOPL);
 }
 
+/* #GP(0): flags as a whole are not for virtual-8086 code below IOPL 3. */
+static bool
+flags_allowed(struct cpu *c, unsigned size)
+{
+	if (!vm_without_iopl(c) || (size == 2 && vme_active(c)))
+		return (true);
+	return (fault_at(c, VEC_GP, 0, CAUSE_PRIVILEGE, 0, 0));
+}
+
 /* FLAGS bits 12-15 by processor: all ones on an 8086, all zero on a 286 in real mode. */
 static uint64_t
 flags_pushed(struct cpu *c)
 {
 	uint64_t flags = rflags_get(c) & ~(uint64_t)(RFLAGS_VM | RFLAGS_RF);
 
+	if (vme_active(c))
+		flags = vme_flags_image(c, flags);
 	if (!(c->mode & MODE_PE))
 		flags = (flags & ~(uint64_t)c->traits->flags_clear) | c->traits->flags_set;
 	return (flags);
@@ -271,8 +283,8 @@ do_pushf(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	struct stack st = stack_begin(c);
 
 	(void)s;
-	if (vm_without_iopl(c))
-		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
+	if (!flags_allowed(c, op->size))
+		return (OP_FAULT);
 	if (!stack_push(c, &st, op->size, flags_pushed(c)))
 		return (OP_FAULT);
 	stack_commit(c, &st);
@@ -287,10 +299,17 @@ do_popf(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	struct stack st = stack_begin(c);
 	uint64_t flags;
 
-	if (vm_without_iopl(c))
-		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
+	if (!flags_allowed(c, op->size))
+		return (OP_FAULT);
 	if (!stack_pop(c, &st, op->size, &flags))
 		return (OP_FAULT);
+	if (vme_active(c)) {
+		if (!vme_flags_ok(c, flags))
+			return (OP_FAULT);
+		stack_commit(c, &st);
+		vme_flags_load(c, flags);
+		return (OP_END);
+	}
 	if (op->size > 2)
 		mask |= RFLAGS_AC | RFLAGS_ID;
 	if (c->cpl != 0)

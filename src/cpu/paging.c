@@ -201,7 +201,7 @@ translate(struct cpu *c, uint64_t lin, enum page_access access, uint64_t *pa)
 		return (true);
 	}
 	w.mode = mode_of(c);
-	w.user = c->tlb == c->tlbs[TLB_USER];
+	w.user = c->tlb == c->tlbs[TLB_USER] || c->tlb == c->tlbs[TLB_USER_ALIGNED];
 	if (!walk_down(c, &w))
 		return (false);
 	if (!access_ok(c, &w))

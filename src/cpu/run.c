@@ -8,6 +8,7 @@
 #include "cpu/flags.h"
 #include "cpu/internal.h"
 #include "cpu/trace.h"
+#include "cpu/watch.h"
 
 #define BUDGET_MAX (INT64_MAX / 2)
 
@@ -42,15 +43,18 @@ allocate(struct cpu *c)
 	c->jcache = malloc(JCACHE_SIZE * sizeof(*c->jcache));
 	c->hash = calloc(HASH_SIZE, sizeof(*c->hash));
 	c->page_hash = calloc(PAGE_HASH_SIZE, sizeof(*c->page_hash));
-	for (int i = 0; i < TLB_COUNT; i++)
-		c->tlbs[i] = malloc(TLB_SIZE * sizeof(struct tlb_entry));
+	c->tlbs[0] = malloc(TLB_COUNT * TLB_SIZE * sizeof(struct tlb_entry));
+	for (int i = 1; i < TLB_COUNT && c->tlbs[0] != NULL; i++)
+		c->tlbs[i] = c->tlbs[0] + i * TLB_SIZE;
+	if (c->tlbs[0] != NULL) /* no address has these tags */
+		memset(c->tlbs[0], 0xff, TLB_COUNT * TLB_SIZE * sizeof(struct tlb_entry));
 	c->single = calloc(1, sizeof(struct trace) + 2 * sizeof(struct op));
 	c->arena = map_zeroed(trace_arena_size());
 	c->code_map = map_zeroed((size_t)(c->code_pages + 1) * sizeof(*c->code_map));
 	c->decoder = decoder_create();
 	return (c->jcache != NULL && c->hash != NULL && c->page_hash != NULL &&
-	    c->tlbs[0] != NULL && c->tlbs[1] != NULL && c->tlbs[2] != NULL && c->single != NULL &&
-	    c->arena != NULL && c->code_map != NULL && c->decoder != NULL);
+	    c->tlbs[0] != NULL && c->single != NULL && c->arena != NULL && c->code_map != NULL &&
+	    c->decoder != NULL);
 }
 
 struct cpu *
@@ -89,8 +93,7 @@ cpu_destroy(struct cpu *c)
 	free(c->jcache);
 	free(c->hash);
 	free(c->page_hash);
-	for (int i = 0; i < TLB_COUNT; i++)
-		free(c->tlbs[i]);
+	free(c->tlbs[0]);
 	free(c->single);
 	free(c->decoder);
 	if (c->arena != NULL)
@@ -138,8 +141,9 @@ attention_update(struct cpu *c)
 
 	if (ev->nmi_pending && !(ev->interruptibility & SHADOW_NMI))
 		bits |= ATT_NMI;
-	if (ev->inject_type != EVENT_NONE ||
-	    (ev->interruptibility & (SHADOW_STI | SHADOW_MOVSS)) != 0)
+	if (ev->inject_type != EVENT_NONE || ev->pending_debug != 0 || c->debugger_hit ||
+	    (ev->interruptibility & (SHADOW_STI | SHADOW_MOVSS)) != 0 ||
+	    (c->s->gpr.rflags & RFLAGS_RF))
 		bits |= ATT_EVENT;
 	if (c->s->gpr.rflags & RFLAGS_TF)
 		bits |= ATT_TRAP;
@@ -212,6 +216,8 @@ cpu_push(struct cpu *c, unsigned groups)
 		c->s->sregs.cr0 |= CR0_ET; /* hardwired to 1, SDM vol. 3A, 2.5 */
 		cpu_sregs_changed(c);
 	}
+	if (groups & (VCPU_DEBUG | VCPU_SREGS))
+		watch_changed(c);
 	attention_update(c);
 }
 
@@ -234,27 +240,31 @@ run_single(struct cpu *c)
 	attention_update(c);
 }
 
-/* The instruction after STI or MOV SS: nothing comes between. */
+/*
+ * One instruction with all that can be special about it: breakpoints before it, RFLAGS.RF that
+ * keeps them away once, the shadow of STI or MOV SS, RFLAGS.TF that traps behind it (SDM vol. 3B,
+ * 17.3.1).
+ */
 static void
-run_shadowed(struct cpu *c)
+run_one(struct cpu *c)
 {
+	uint64_t flags = c->s->gpr.rflags;
 	uint32_t shadow = c->s->events.interruptibility & (SHADOW_STI | SHADOW_MOVSS);
 
+	if (!(flags & RFLAGS_RF) && !(shadow & SHADOW_MOVSS) && (c->watch_kinds & WATCH_EXEC) &&
+	    watch_instruction(c, (c->segc[SEG_CS].base + c->s->gpr.rip) & c->lin_mask)) {
+		if (c->exit == CPU_EXIT_NONE)
+			fault_deliver(c);
+		return;
+	}
 	c->s->events.interruptibility &= ~shadow;
-	run_single(c);
-}
-
-/* With RFLAGS.TF set: one instruction, then #DB (SDM vol. 3A, 17.3.1.4). */
-static void
-run_trapped(struct cpu *c)
-{
+	c->s->gpr.rflags &= ~(uint64_t)RFLAGS_RF;
 	c->trap_cancel = false;
 	run_single(c);
-	if (c->trap_cancel || c->exit != CPU_EXIT_NONE)
+	if (c->trap_cancel || c->exit != CPU_EXIT_NONE || !(flags & RFLAGS_TF))
 		return;
-	c->s->debug.dr6 |= 0x4000; /* BS */
-	fault(c, VEC_DB, CAUSE_INSTRUCTION);
-	fault_deliver(c);
+	c->s->events.pending_debug |= DR6_BS;
+	attention_update(c);
 }
 
 static void
@@ -283,6 +293,16 @@ inject_event(struct cpu *c)
 	attention_update(c);
 }
 
+/* Debug exceptions wait until behind the instruction after MOV SS (SDM vol. 3A, 6.8.3). */
+static bool
+debug_waits(const struct cpu *c)
+{
+	const struct vcpu_events *ev = &c->s->events;
+
+	return (
+	    (ev->pending_debug != 0 || c->debugger_hit) && !(ev->interruptibility & SHADOW_MOVSS));
+}
+
 /* Do the most urgent of what waits (SDM vol. 3A, table 6-2). */
 static void
 attend(struct cpu *c)
@@ -298,8 +318,10 @@ attend(struct cpu *c)
 		c->exit = CPU_EXIT_BUDGET;
 	} else if (c->s->events.inject_type != EVENT_NONE) {
 		inject_event(c);
+	} else if (debug_waits(c)) {
+		watch_deliver(c);
 	} else if (att & ATT_EVENT) {
-		run_shadowed(c);
+		run_one(c);
 	} else if (att & ATT_NMI) {
 		c->s->events.nmi_pending = 0;
 		c->s->events.interruptibility |= SHADOW_NMI;
@@ -310,7 +332,7 @@ attend(struct cpu *c)
 		interrupt_deliver(c, (unsigned)vector & 0xff, false);
 		attention_update(c);
 	} else if (att & ATT_TRAP) {
-		run_trapped(c);
+		run_one(c);
 	} else {
 		attention_update(c);
 	}
@@ -320,7 +342,8 @@ attend(struct cpu *c)
 static bool
 wakes_up(struct cpu *c)
 {
-	if (c->attention & (ATT_INTR | ATT_NMI) || c->s->events.inject_type != EVENT_NONE) {
+	if (c->attention & (ATT_INTR | ATT_NMI) || c->s->events.inject_type != EVENT_NONE ||
+	    c->s->events.pending_debug != 0) {
 		c->s->events.activity = VCPU_ACTIVE;
 		return (true);
 	}
@@ -446,6 +469,10 @@ op_plain(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	case OP_JUMP:
 		return (go_to(c, op, s, s->gpr.rip));
 	case OP_AGAIN:
+		/* A breakpoint here was passed (SDM vol. 3B, 17.3.1.1). */
+		if (c->watch_kinds & WATCH_EXEC)
+			rflags_set(c, RFLAGS_RF, RFLAGS_RF);
+		break;
 	case OP_EXIT:
 		break;
 	}

@@ -106,9 +106,13 @@ cpu_sregs_changed(struct cpu *c)
 void
 tlb_choose(struct cpu *c)
 {
-	bool ac = (c->s->sregs.cr4 & CR4_SMAP) && (c->s->gpr.rflags & RFLAGS_AC);
+	const struct vcpu_sregs *sr = &c->s->sregs;
+	bool ac = c->s->gpr.rflags & RFLAGS_AC;
 
-	c->tlb = c->tlbs[c->cpl == 3 ? TLB_USER : ac ? TLB_SUPERVISOR_AC : TLB_SUPERVISOR];
+	if (c->cpl == 3)
+		c->tlb = c->tlbs[ac && (sr->cr0 & CR0_AM) ? TLB_USER_ALIGNED : TLB_USER];
+	else
+		c->tlb = c->tlbs[ac && (sr->cr4 & CR4_SMAP) ? TLB_SUPERVISOR_AC : TLB_SUPERVISOR];
 }
 
 void

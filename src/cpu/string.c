@@ -5,6 +5,7 @@
  */
 #include "cpu/flags.h"
 #include "cpu/insn.h"
+#include "cpu/watch.h"
 
 /* At most this many iterations between two looks at what waits. */
 #define SPAN_MAX 4096u
@@ -353,6 +354,8 @@ string_io(struct cpu *c, const struct op *op, struct vcpu_state *s, bool in)
 		return (OP_FAULT);
 	if (c->bus == NULL)
 		return (no_bus(c, op, s, in));
+	if (unlikely(c->watch_kinds & WATCH_PORT) && (op->rep == REP_NONE || (RCX(s) & op->amask)))
+		watch_port(c, (uint16_t)RDX(s), op->size);
 	result = in ? repeat(c, op, s, ins_step) : repeat(c, op, s, outs_step);
 	return (result == OP_NEXT ? OP_END : result);
 }

@@ -1,6 +1,8 @@
 /* System instructions: control and debug registers, descriptor tables, rights. SDM vol. 2. */
 #include "cpu/flags.h"
 #include "cpu/insn.h"
+#include "cpu/vme.h"
+#include "cpu/watch.h"
 
 static bool
 privileged(struct cpu *c)
@@ -31,6 +33,10 @@ enum op_result
 do_cli(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	(void)op;
+	if (virtual_if(c)) {
+		s->gpr.rflags &= ~(uint64_t)RFLAGS_VIF;
+		return (OP_NEXT);
+	}
 	if (!may_change_if(c))
 		return (OP_FAULT);
 	s->gpr.rflags &= ~(uint64_t)RFLAGS_IF;
@@ -43,6 +49,12 @@ enum op_result
 do_sti(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	(void)op;
+	if (virtual_if(c)) {
+		if (!vme_flags_ok(c, RFLAGS_IF))
+			return (OP_FAULT);
+		s->gpr.rflags |= RFLAGS_VIF;
+		return (OP_NEXT);
+	}
 	if (!may_change_if(c))
 		return (OP_FAULT);
 	if (!(s->gpr.rflags & RFLAGS_IF))
@@ -123,6 +135,7 @@ write_cr4(struct cpu *c, uint64_t value)
 		return (fault(c, VEC_GP, CAUSE_RESERVED));
 	sr->cr4 = value;
 	cpu_sregs_changed(c);
+	watch_changed(c);
 	return (OP_END);
 }
 
@@ -167,17 +180,22 @@ do_mov_dr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (fault(c, VEC_UD, CAUSE_INSTRUCTION));
 	if (!privileged(c))
 		return (OP_FAULT);
+	if (s->debug.dr7 & DR7_GD)
+		return (watch_fault(c, DR6_BD));
 	reg = n < 4 ? &s->debug.dr[n] : n % 2 == 0 ? &s->debug.dr6 : &s->debug.dr7;
 	if (from) {
 		gpr_write((uint64_t *)(void *)reg_at(s, op->dst), op->size, *reg);
 		return (OP_NEXT);
 	}
 	value = reg_get(s, op->src, op->size);
+	if (n >= 4 && value >> 32 != 0)
+		return (fault(c, VEC_GP, CAUSE_RESERVED));
 	if (reg == &s->debug.dr6)
 		value = (value & 0xe00f) | 0xffff0ff0;
 	else if (reg == &s->debug.dr7)
-		value = (value & 0xffff2bff) | 0x400;
+		value = (value & 0xffff23ff) | 0x400;
 	*reg = value;
+	watch_changed(c);
 	return (OP_END);
 }
 

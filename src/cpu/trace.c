@@ -7,6 +7,7 @@
 
 #include "cpu/internal.h"
 #include "cpu/trace.h"
+#include "cpu/watch.h"
 
 #define ARENA_SIZE (16u << 20)
 /* Room that must be left before a trace is begun: the largest trace and two page nodes. */
@@ -284,6 +285,9 @@ decode_trace(struct cpu *c, const struct fetch *f, struct trace *t)
 		struct op *op = &t->ops[t->nops];
 		unsigned available = room - done < INSN_MAX ? (unsigned)(room - done) : INSN_MAX;
 
+		if (done > 0 && unlikely(c->watch_kinds & WATCH_EXEC) &&
+		    watch_starts_at(c, offset + done))
+			break;
 		if (decode_op(c, f->host + offset + done, available, op, &ends) <= 0)
 			break;
 		place_op(op, done, t->nops++);
@@ -302,6 +306,8 @@ remember(struct cpu *c, const struct fetch *f, struct trace *t)
 {
 	struct jcache_entry *j = &c->jcache[(f->lin ^ f->lin >> 12) & (JCACHE_SIZE - 1)];
 
+	if (unlikely(c->watch_kinds & WATCH_EXEC) && watch_starts_at(c, f->lin & X86_PAGE_MASK))
+		return;
 	*j = (struct jcache_entry){.lin = f->lin, .key = c->key, .trace = t};
 }
 
@@ -325,6 +331,9 @@ trace_find(struct cpu *c)
 	struct trace *t;
 	uint32_t mode = c->mode;
 
+	if (unlikely(c->watch_kinds & WATCH_EXEC) &&
+	    watch_instruction(c, (c->segc[SEG_CS].base + c->s->gpr.rip) & c->lin_mask))
+		return (NULL);
 	if (!fetch_begin(c, &f))
 		return (NULL);
 	for (t = c->hash[hash_of(f.pa, mode)]; t != NULL; t = t->hash_next)

@@ -183,6 +183,11 @@ to_system(struct cpu *c, uint16_t selector, uint64_t descriptor, bool call, uint
 	uint32_t access = (uint32_t)(descriptor >> 40);
 	unsigned type = access & AR_TYPE;
 
+	if (long_mode(c)) { /* no other gates, no task switches */
+		if (type == SYS_CALL_GATE32)
+			return (call_gate64(c, selector, descriptor, call, next_rip));
+		return (selector_fault(c, VEC_GP, selector));
+	}
 	switch (type) {
 	case SYS_CALL_GATE16:
 	case SYS_CALL_GATE32:

@@ -1,5 +1,6 @@
 /* Task state segments and hardware task switches. SDM vol. 3A, chapter 7. */
 #include "cpu/tss.h"
+#include "cpu/watch.h"
 
 /* Offsets in a 32-bit TSS (figure 7-2) and a 16-bit one (figure 7-10). */
 #define TSS32_LIMIT 0x67u
@@ -63,6 +64,26 @@ io_allowed(struct cpu *c, uint16_t port, unsigned size)
 		return (false);
 	if (bits >> (port & 7) & ((1u << size) - 1))
 		return (fault_at(c, VEC_GP, 0, CAUSE_PRIVILEGE, port, tr->limit));
+	return (true);
+}
+
+bool
+tss_redirects(struct cpu *c, unsigned vector, bool *yes)
+{
+	const struct x86_segment *tr = &c->s->sregs.tr;
+	uint64_t map, bits, at;
+
+	*yes = false;
+	if (!tss_is_32(tr) || tr->limit < TSS32_LIMIT)
+		return (true);
+	if (!sys_load(c, (tr->base + TSS32_IOMAP) & c->lin_mask, 2, &map))
+		return (false);
+	at = map - 32 + vector / 8;
+	if (map < 32 || at > tr->limit)
+		return (true);
+	if (!sys_load(c, (tr->base + at) & c->lin_mask, 1, &bits))
+		return (false);
+	*yes = !(bits >> (vector & 7) & 1);
 	return (true);
 }
 
@@ -253,11 +274,17 @@ enter_task(struct cpu *c, const struct x86_segment *tss, const struct task *t)
 	s->gpr.rip = t->ip;
 	rflags_set(c, t->flags, size == 4 ? ~(uint64_t)0xffc08028 : RFLAGS_ARITH | 0x7f00u);
 	cpu_sregs_changed(c);
+	s->debug.dr7 &= ~(uint64_t)DR7_LOCAL; /* vol. 3B, 17.2.4 */
+	watch_changed(c);
 	if (!load_task_segments(c, t))
 		return (false);
 	if (t->ip > s->sregs.seg[SEG_CS].limit)
 		return (
 		    fault_at(c, VEC_GP, 0, CAUSE_FETCH_LIMIT, t->ip, s->sregs.seg[SEG_CS].limit));
+	/* The T flag: #DB before the new task's first instruction (7.2.1). */
+	if (t->trap & 1)
+		s->events.pending_debug |= DR6_BT;
+	attention_update(c);
 	return (true);
 }
 

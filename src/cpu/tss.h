@@ -8,6 +8,10 @@
 /* SS:SP for privilege CPL from the current TSS; EXT goes into error codes. */
 bool tss_stack(struct cpu *c, unsigned cpl, uint32_t ext, struct x86_segment *ss, uint64_t *sp);
 
+/* Whether the interrupt redirection map, the 32 bytes below the I/O map, has a 0 for VECTOR (vol. 3A,
+ * 20.3.3.4). False: a fault. */
+bool tss_redirects(struct cpu *c, unsigned vector, bool *yes);
+
 enum task_why { TASK_JUMP, TASK_CALL, TASK_INTERRUPT, TASK_RETURN };
 /* Switch to the task of the TSS SELECTOR, going on at RETURN_RIP when switched back. */
 bool task_switch(

@@ -119,6 +119,9 @@ describe_exit(struct vcpu *vcpu, enum cpu_exit why)
 		vmx_exit(vcpu, ENGINE_PAGING, VMX_EXIT_EPT_VIOLATION, true);
 		vcpu->exit.gpa = cpu_hole_address(cpu);
 		break;
+	case CPU_EXIT_DEBUG:
+		vcpu->exit.kind = ENGINE_DEBUG;
+		break;
 	case CPU_EXIT_ERROR:
 		vcpu->exit.kind = ENGINE_ERROR;
 		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s", cpu_error(cpu));
@@ -136,8 +139,8 @@ note_exit(struct vcpu *vcpu)
 {
 	struct vmx *vmx = vcpu->vmx;
 
-	if (vcpu->exit.kind == ENGINE_CANCELED || vcpu->exit.kind == ENGINE_STOPPED ||
-	    vcpu->exit.kind == ENGINE_ERROR)
+	if (vcpu->exit.kind == ENGINE_DEBUG || vcpu->exit.kind == ENGINE_CANCELED ||
+	    vcpu->exit.kind == ENGINE_STOPPED || vcpu->exit.kind == ENGINE_ERROR)
 		return;
 	vmx->exit_reason = vcpu->exit.reason;
 	vmx->exit_qualification = vcpu->exit.qualification;

@@ -145,7 +145,8 @@ def test_memory_use(host):
     assert peak < (10 + 1) * 1024 + 64
 
 
-def test_protected_mode(host):
-    """Every step of tests/guest/protected.S; port E9h, on standard error, tells which one failed."""
-    result = host.boot(GUESTS / "protected.img")
+@pytest.mark.parametrize("name", ["protected", "debug", "v86"])
+def test_self_checking_guest(host, name):
+    """Every step of tests/guest/NAME.S; port E9h, on standard error, tells which one failed."""
+    result = host.boot(GUESTS / f"{name}.img")
     assert (result.returncode, result.stderr) == (GUEST_OK, "")
