@@ -197,9 +197,10 @@ struct cpu {
 	uint64_t count_base;
 	uint64_t deliveries; /* in this run: they use up budget, but are no instructions */
 	enum cpu_exit exit;
-	bool intr;	  /* level of INTR */
-	bool ferr_told;	  /* the board has been told of the pending x87 exception */
-	bool trap_cancel; /* the instruction was an interrupt or fault: no single-step trap */
+	bool intr;	   /* level of INTR */
+	bool debugger_hit; /* one of the debugger's breakpoints, behind this instruction */
+	bool ferr_told;	   /* the board has been told of the pending x87 exception */
+	bool trap_cancel;  /* the instruction was an interrupt or fault: no single-step trap */
 	struct pending_fault fault;
 	uint64_t next_rip; /* behind the far transfer or IRET in progress */
 	struct cpu_inout inout;
@@ -215,7 +216,6 @@ struct cpu {
 	struct watch debugger[CPU_WATCH_MAX];
 	unsigned ndebugger;
 	struct watch stopped_by;
-	bool debugger_hit; /* one of the debugger's, behind this instruction */
 };
 
 /* --- registers by offset ------------------------------------------------------------------- */
@@ -226,13 +226,36 @@ reg_at(struct vcpu_state *s, uint16_t offset)
 	return ((uint8_t *)s + offset);
 }
 
+/*
+ * SIZE bytes at P. Each size is a load of its own: bytes put together in memory and then read as a
+ * whole would wait for the stores each time.
+ */
+static inline __attribute__((always_inline)) uint64_t
+bytes_get(const void *p, unsigned size)
+{
+	uint64_t u64;
+	uint32_t u32;
+	uint16_t u16;
+
+	switch (size) {
+	case 1:
+		return (*(const uint8_t *)p);
+	case 2:
+		memcpy(&u16, p, sizeof(u16));
+		return (u16);
+	case 4:
+		memcpy(&u32, p, sizeof(u32));
+		return (u32);
+	default:
+		memcpy(&u64, p, sizeof(u64));
+		return (u64);
+	}
+}
+
 static inline uint64_t
 reg_get(struct vcpu_state *s, uint16_t offset, unsigned size)
 {
-	uint64_t value = 0;
-
-	memcpy(&value, reg_at(s, offset), size);
-	return (value);
+	return (bytes_get(reg_at(s, offset), size));
 }
 
 /* 32-bit writes clear the upper half (SDM vol. 1, 3.4.1.1). */
@@ -334,8 +357,7 @@ load(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, uint64_t *value)
 
 	if (likely(ea + size <= sc->rend && (lin & ~(uint64_t)X86_PAGE_MASK) == e->rtag &&
 		(lin & X86_PAGE_MASK) <= X86_PAGE_SIZE - size)) {
-		*value = 0;
-		memcpy(value, (const void *)(e->addend + lin), size);
+		*value = bytes_get((const void *)(e->addend + lin), size);
 		return (true);
 	}
 	if (!load_slow(c, seg, ea, size))

@@ -133,20 +133,31 @@ intr_bit(const struct cpu *c)
 	return (c->intr && (c->s->gpr.rflags & RFLAGS_IF) ? ATT_INTR : 0);
 }
 
-void
-attention_update(struct cpu *c)
+/* ATT_NMI, ATT_EVENT by what waits in the state. */
+static uint32_t
+event_bits(const struct cpu *c)
 {
 	const struct vcpu_events *ev = &c->s->events;
-	uint32_t bits = intr_bit(c);
+	uint32_t bits = 0;
 
 	if (ev->nmi_pending && !(ev->interruptibility & SHADOW_NMI))
 		bits |= ATT_NMI;
 	if (ev->inject_type != EVENT_NONE || ev->pending_debug != 0 || c->debugger_hit ||
-	    (ev->interruptibility & (SHADOW_STI | SHADOW_MOVSS)) != 0 ||
-	    (c->s->gpr.rflags & RFLAGS_RF))
+	    (ev->interruptibility & (SHADOW_STI | SHADOW_MOVSS)) != 0)
 		bits |= ATT_EVENT;
-	if (c->s->gpr.rflags & RFLAGS_TF)
-		bits |= ATT_TRAP;
+	return (bits);
+}
+
+void
+attention_update(struct cpu *c)
+{
+	uint64_t flags = c->s->gpr.rflags;
+	uint32_t bits = event_bits(c);
+
+	if (unlikely(flags & (RFLAGS_TF | RFLAGS_RF)))
+		bits |= (flags & RFLAGS_TF ? ATT_TRAP : 0) | (flags & RFLAGS_RF ? ATT_EVENT : 0);
+	if (c->intr && (flags & RFLAGS_IF))
+		bits |= ATT_INTR;
 	attention_write(c, ATT_INTR | ATT_NMI | ATT_EVENT | ATT_TRAP, bits);
 }
 
