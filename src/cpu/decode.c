@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "cpu/insn.h"
+#include "cpu/old.h"
 
 /* One Zydis decoder for each of our modes. */
 struct decoder {
@@ -421,30 +421,6 @@ row_for(const struct cpu *c, const ZydisDecodedInstruction *insn)
 	return (row != NULL ? row : insn_row(insn->mnemonic));
 }
 
-/*
- * Before the 386: LOCK may stand before any instruction, which Zydis does not take, so it is left
- * out of the bytes; 64h-67h are no prefixes. Returns how many bytes were left out, -1 undefined.
- */
-static int
-old_prefixes(const struct cpu *c, const uint8_t *code, unsigned available, uint8_t *bytes)
-{
-	unsigned in = 0, out = 0;
-
-	for (; in < available; in++) {
-		uint8_t b = code[in];
-
-		if (b == 0xf0)
-			continue;
-		if (b >= 0x64 && b <= 0x67 && c->config.model == CPU_286)
-			return (-1);
-		if (b != 0x26 && b != 0x2e && b != 0x36 && b != 0x3e && b != 0xf2 && b != 0xf3)
-			break;
-		bytes[out++] = b;
-	}
-	memcpy(bytes + out, code + in, available - in);
-	return ((int)(in - out));
-}
-
 /* A segment register that this processor does not have. */
 static bool
 sreg_missing(const struct cpu *c, const struct op *op)
@@ -453,41 +429,58 @@ sreg_missing(const struct cpu *c, const struct op *op)
 	    (op->imm != 0 ? op->src : op->dst) >= c->traits->sregs);
 }
 
+/* A chain of prefixes beyond what is looked at: those that later ones make up for, as one NOP. */
+static int
+take_redundant(const struct old_code *old, struct op *op, bool *ends)
+{
+	if (old->redundant == 0)
+		return (-2);
+	*op = (struct op){.fn = op_plain,
+	    .plain = do_nop,
+	    .insn = insn_row(ZYDIS_MNEMONIC_NOP),
+	    .len = (uint8_t)old->redundant};
+	*ends = false;
+	return (1);
+}
+
 int
 decode_op(struct cpu *c, const uint8_t *code, unsigned available, struct op *op, bool *ends)
 {
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction insn;
 	struct decoded d = {.insn = &insn, .operand = operands, .model = c->config.model};
-	uint8_t bytes[INSN_MAX];
-	int left_out = 0;
+	const struct cpu_traits *traits = c->traits;
+	struct old_code old = {.available = available};
 	ZyanStatus status;
 
-	if (c->traits->lock_anywhere) {
-		left_out = old_prefixes(c, code, available, bytes);
-		if (left_out < 0)
-			return (-1);
-		code = bytes;
+	if (traits->aliases != NULL) {
+		old_code_read(c, code, available, &old);
+		code = old.bytes;
 	}
-	status = ZydisDecoderDecodeFull(
-	    decoder_for(c), code, available - (unsigned)left_out, &insn, operands);
+	status = ZydisDecoderDecodeFull(decoder_for(c), code, old.available, &insn, operands);
+	if ((status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) &&
+	    available == INSN_MAX && traits->length_max > INSN_MAX)
+		return (take_redundant(&old, op, ends));
 	if (status == ZYDIS_STATUS_NO_MORE_DATA)
-		return (available >= c->traits->length_max ? -2 : 0);
+		return (available >= traits->length_max ? -2 : 0);
 	if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
 		return (available >= INSN_MAX ? 0 : -1);
 	if (!ZYAN_SUCCESS(status))
 		return (-1);
-	if (insn.length + (unsigned)left_out > c->traits->length_max)
+	if (insn.length + old.left_out > traits->length_max)
 		return (-2);
 	*op = (struct op){
-	    .insn = row_for(c, &insn), .len = (uint8_t)(insn.length + left_out), .seg = SEG_DS};
+	    .insn = row_for(c, &insn), .len = (uint8_t)(insn.length + old.left_out), .seg = SEG_DS};
 	op->base = op->index = reg_offset(ZYDIS_REGISTER_NONE);
-	if (op->insn == NULL || op->insn->since > c->config.model)
+	if (op->insn == NULL || op->insn->since > c->config.model ||
+	    (old.alias != NULL && old.alias->undefined))
 		return (-1);
 	op->fn = op_plain;
 	op->plain = op->insn->plain;
 	if (!op->insn->bind(op, &d) || !lock_ok(op, &d) || sreg_missing(c, op))
 		return (-1);
+	if (traits->variants != NULL)
+		old_code_bind(c, &old, insn.mnemonic, op);
 	*ends = (op->insn->flags & INSN_ENDS) != 0;
 	return (1);
 }

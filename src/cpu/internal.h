@@ -558,6 +558,8 @@ void *decoder_create(void);
 
 /* RFLAGS with arithmetic flags made real; setting from a whole value. */
 uint64_t rflags_get(struct cpu *c);
+/* RFLAGS as an interrupt or PUSHF stores it: in real mode bits 12-15 are the processor's. */
+uint64_t rflags_stored(struct cpu *c);
 /* Write RFLAGS bits of MASK from VALUE and take over what follows (TF, VM ...). */
 void rflags_set(struct cpu *c, uint64_t value, uint64_t mask);
 

@@ -42,7 +42,8 @@ deliver_real(struct cpu *c, const struct delivery *d)
 {
 	const struct x86_table ivt =
 	    c->mode & MODE_VM ? (struct x86_table){.limit = 0x3ff} : c->s->sregs.idtr;
-	uint64_t entry, flags = rflags_get(c), off = RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF;
+	uint64_t entry, flags = rflags_stored(c),
+			off = RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF;
 	struct stack st = stack_begin(c);
 
 	if (vme_active(c)) { /* vol. 3A, 20.3.3.3 */

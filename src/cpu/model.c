@@ -3,20 +3,23 @@
 
 #include "cpu/cpu.h"
 #include "cpu/model.h"
+#include "cpu/old.h"
 
 static const struct cpu_traits traits[] = {
     [CPU_8086] = {.lin_mask = 0xfffff,
 	.ip_mask = 0xffff,
 	.sp_mask = 0xffff,
 	.count_mask = 0xff,
-	.length_max = 15,
+	.length_max = UINT8_MAX,
 	.stack_vector = VEC_GP,
 	.flags_set = 0xf000,
 	.sregs = SEG_DS + 1,
 	.push_sp_after = true,
 	.wraps_in_segment = true,
-	.lock_anywhere = true,
-	.adjust_by_bytes = true},
+	.string_commits = true,
+	.lock_f1 = true,
+	.aliases = aliases_8086,
+	.variants = variants_8086},
     [CPU_286] = {.lin_mask = 0xffffff,
 	.ip_mask = UINT32_MAX,
 	.sp_mask = 0xffff,
@@ -25,16 +28,17 @@ static const struct cpu_traits traits[] = {
 	.stack_vector = VEC_GP,
 	.flags_clear = 0xf000,
 	.sregs = SEG_DS + 1,
-	.lock_anywhere = true,
 	.table_base_24 = true,
 	.pop_keeps_sp = true,
 	.string_commits = true,
-	.esc_checks_operand = true},
+	.esc_checks_operand = true,
+	.aliases = aliases_286,
+	.variants = variants_286},
 #define FROM_386 \
 	{ \
 		.lin_mask = UINT32_MAX, .ip_mask = UINT32_MAX, .sp_mask = UINT32_MAX, \
 		.count_mask = 31, .length_max = 15, .stack_vector = VEC_SS, .sregs = SEG_COUNT, \
-		.prefixes_386 = true, .of_by_first_bit = true \
+		.of_by_first_bit = true \
 	}
     [CPU_386] = FROM_386,
     [CPU_486] = FROM_386,

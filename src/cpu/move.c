@@ -264,16 +264,13 @@ flags_allowed(struct cpu *c, unsigned size)
 	return (fault_at(c, VEC_GP, 0, CAUSE_PRIVILEGE, 0, 0));
 }
 
-/* FLAGS bits 12-15 by processor: all ones on an 8086, all zero on a 286 in real mode. */
 static uint64_t
 flags_pushed(struct cpu *c)
 {
-	uint64_t flags = rflags_get(c) & ~(uint64_t)(RFLAGS_VM | RFLAGS_RF);
+	uint64_t flags = rflags_stored(c) & ~(uint64_t)(RFLAGS_VM | RFLAGS_RF);
 
 	if (vme_active(c))
 		flags = vme_flags_image(c, flags);
-	if (!(c->mode & MODE_PE))
-		flags = (flags & ~(uint64_t)c->traits->flags_clear) | c->traits->flags_set;
 	return (flags);
 }
 

@@ -143,11 +143,8 @@ adjust_ascii(struct cpu *c, struct vcpu_state *s, int sign)
 	uint64_t ax = RAX(s) & 0xffff;
 	bool adjust = (ax & 0xf) > 9 || flag_af(c);
 
-	/* From the 286 on AX is changed as a word (SDM vol. 2A, AAA); an 8086 kept AL's carry. */
-	if (adjust && c->traits->adjust_by_bytes)
-		ax = ((ax + (unsigned)(sign * 0x100)) & 0xff00) |
-		    ((ax + (unsigned)(sign * 6)) & 0xff);
-	else if (adjust)
+	/* From the 286 on AX is changed as a word (SDM vol. 2A, AAA). */
+	if (adjust)
 		ax = (ax + (unsigned)(sign * 0x106)) & 0xffff;
 	gpr_write(&RAX(s), 2, ax & 0xff0f);
 	decimal_flags(c, ax & 0x0f, adjust, adjust);

@@ -195,6 +195,17 @@ rflags_get(struct cpu *c)
 	return ((c->s->gpr.rflags & ~(uint64_t)RFLAGS_ARITH) | flags_get(c));
 }
 
+/* All ones on an 8086, all zero on a 286. */
+uint64_t
+rflags_stored(struct cpu *c)
+{
+	uint64_t flags = rflags_get(c);
+
+	if (!(c->mode & MODE_PE))
+		flags = (flags & ~(uint64_t)c->traits->flags_clear) | c->traits->flags_set;
+	return (flags);
+}
+
 void
 rflags_set(struct cpu *c, uint64_t value, uint64_t mask)
 {

@@ -233,7 +233,7 @@ scas_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t cou
 		}
 	} else {
 		if (!load(c, SEG_ES, di, op->size, &b))
-			return (step_fault(c, op, s, &RDI(s), NULL, 0));
+			return (step_fault(c, op, s, &RDI(s), NULL, 1));
 		*stop = ends_here(op, a, b);
 		n = 1;
 	}
@@ -276,7 +276,8 @@ do_lods(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 /*
  * Comparing instructions write the flags at their end: what comes between iterations, a fault or
- * a trap, finds them as before the first, though registers have moved (as current processors do it).
+ * a trap, finds them as before the first, though registers have moved (as current processors do
+ * it). Those before the 386 write them each time round.
  */
 static inline __attribute__((always_inline)) enum op_result
 compare(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
@@ -285,7 +286,7 @@ compare(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
 	uint32_t aux = c->fl_aux;
 	enum op_result result = repeat(c, op, s, step);
 
-	if (result == OP_FAULT || result == OP_AGAIN) {
+	if ((result == OP_FAULT || result == OP_AGAIN) && !c->traits->string_commits) {
 		c->fl_res = res;
 		c->fl_aux = aux;
 	}
@@ -324,7 +325,7 @@ ins_step(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t coun
 	(void)stop;
 	/* The store is checked first: a port read cannot be taken back. */
 	if (!probe_write(c, SEG_ES, di, op->size))
-		return (step_fault(c, op, s, &RDI(s), NULL, 1));
+		return (step_fault(c, op, s, &RDI(s), NULL, 2));
 	if (!store(c, SEG_ES, di, op->size, bus_in(c->bus, (uint16_t)RDX(s), op->size)))
 		return (0);
 	advance(c, op, &RDI(s), 1);

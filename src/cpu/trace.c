@@ -324,6 +324,45 @@ second_page_holds(struct cpu *c, const struct fetch *f, const struct trace *t)
 	    pa >> X86_PAGE_SHIFT == t->pa2);
 }
 
+/* Is this near the end of a segment whose last byte the first one follows, as on an 8086? */
+static bool
+near_wrap(const struct cpu *c, const struct fetch *f)
+{
+	return (c->traits->wraps_in_segment && f->room < INSN_MAX);
+}
+
+/* Decode the one instruction at F, near the segment's end, into the trace that is not kept. */
+static struct trace *
+decode_near_wrap(struct cpu *c, const struct fetch *f)
+{
+	struct trace *t = c->single;
+	uint8_t bytes[INSN_MAX];
+	bool ends;
+	int result;
+
+	for (unsigned i = 0; i < INSN_MAX; i++) {
+		uint64_t lin = c->segc[SEG_CS].base + ((f->rip + i) & 0xffff), pa;
+		const uint8_t *host;
+
+		if (!fetch_page(c, lin & c->lin_mask, &host, &pa))
+			return (NULL);
+		bytes[i] = host != NULL ? host[pa & X86_PAGE_MASK] : no_memory[0];
+	}
+	result = decode_op(c, bytes, INSN_MAX, &t->ops[0], &ends);
+	if (result <= 0) {
+		decode_fault(c, f, result, INSN_MAX);
+		return (NULL);
+	}
+	t->nops = 1;
+	place_op(&t->ops[0], 0, 0);
+	t->len = t->ops[0].len;
+	t->pa2 = NO_PAGE;
+	t->pa = f->pa;
+	t->mode = c->mode;
+	close_trace(t, &t->ops[0]);
+	return (t);
+}
+
 struct trace *
 trace_find(struct cpu *c)
 {
@@ -336,6 +375,8 @@ trace_find(struct cpu *c)
 		return (NULL);
 	if (!fetch_begin(c, &f))
 		return (NULL);
+	if (near_wrap(c, &f))
+		return (decode_near_wrap(c, &f));
 	for (t = c->hash[hash_of(f.pa, mode)]; t != NULL; t = t->hash_next)
 		if (t->pa == f.pa && t->mode == mode && t->len <= f.room &&
 		    second_page_holds(c, &f, t))
@@ -367,6 +408,8 @@ trace_single(struct cpu *c)
 
 	if (!fetch_begin(c, &f))
 		return (NULL);
+	if (near_wrap(c, &f))
+		return (decode_near_wrap(c, &f));
 	c->single->pa = f.pa;
 	c->single->mode = c->mode;
 	return (decode_single(c, &f, c->single) ? c->single : NULL);
