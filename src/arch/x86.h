@@ -82,12 +82,18 @@
 #define MSR_TSC 0x010u
 #define MSR_PLATFORM_ID 0x017u
 #define MSR_APIC_BASE 0x01bu
+#define APIC_BASE_BSP 0x100u
+#define APIC_BASE_EXTD 0x400u
+#define APIC_BASE_EN 0x800u
+#define MSR_TSC_ADJUST 0x03bu
 #define MSR_MICROCODE 0x08bu /* IA32_BIOS_SIGN_ID */
 #define MSR_SYSENTER_CS 0x174u
 #define MSR_SYSENTER_ESP 0x175u
 #define MSR_SYSENTER_EIP 0x176u
 #define MSR_MISC_ENABLE 0x1a0u
 #define MSR_PAT 0x277u
+#define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_X2APIC 0x800u /* the first of 256 */
 #define MSR_EFER 0xc0000080u
 #define MSR_STAR 0xc0000081u
 #define MSR_LSTAR 0xc0000082u

@@ -135,6 +135,22 @@ memory_set_type(struct memory *mem, const char *name, enum mem_type type)
 }
 
 void
+memory_move(struct memory *mem, const char *name, uint64_t gpa, enum mem_type type)
+{
+	for (unsigned i = 0; i < mem->nregions; i++) {
+		struct mem_region *region = &mem->regions[i];
+		uint64_t from = region->gpa;
+
+		if (strcmp(region->name, name) != 0 || (from == gpa && region->type == type))
+			continue;
+		region->gpa = gpa;
+		region->type = type;
+		notify_changed(mem, from, region->size);
+		notify_changed(mem, gpa, region->size);
+	}
+}
+
+void
 memory_set_a20(struct memory *mem, bool on)
 {
 	uint64_t mask = on ? UINT64_MAX : ~MEMORY_A20;

@@ -81,6 +81,8 @@ void memory_fini(struct memory *mem);
 int memory_add_region(struct memory *mem, const struct mem_region *region);
 /* Change the type of the region NAME that was added before. */
 void memory_set_type(struct memory *mem, const char *name, enum mem_type type);
+/* Put the region NAME at GPA (multiple of 4096) instead, as TYPE. */
+void memory_move(struct memory *mem, const char *name, uint64_t gpa, enum mem_type type);
 void memory_set_a20(struct memory *mem, bool on);
 bool memory_get_a20(const struct memory *mem);
 int memory_listen(struct memory *mem, const struct memory_listener *listener);

@@ -111,6 +111,7 @@ machine_config(const struct boot_options *opts)
 	    .engine = &engine_soft,
 	    .cpu_model = opts->cpu_model,
 	    .no_fpu = opts->cpu_model != 0 && opts->cpu_model - 1 < CPU_486,
+	    .no_apic = opts->cpu_model != 0 && opts->cpu_model - 1 < CPU_PENTIUM,
 	});
 }
 

@@ -148,6 +148,8 @@ write_physical(
 		return (true);
 	case MEM_MMIO:
 		page->region->ops->write(page->region->opaque, pa - page->region->gpa, size, value);
+		if (c->attention != 0) /* an interrupt that the device asked for comes next */
+			trace_leave(c);
 		return (true);
 	case MEM_ROM:
 		return (true);

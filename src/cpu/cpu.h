@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "arch/vcpu_state.h"
+#include "bus/apic.h"
 #include "bus/bus.h"
 #include "bus/memory.h"
 
@@ -78,6 +79,7 @@ struct cpu_config {
 	/* INTA: asks the interrupt controller for the vector, when INTR is high and acceptable. */
 	int (*int_ack)(void *opaque);
 	void *int_ack_opaque;
+	struct apic_port apic; /* empty: the processor has no local APIC */
 	/* FERR#: an x87 exception waits while CR0.NE is 0 (the board's IRQ 13); may be NULL. */
 	void (*ferr)(void *opaque);
 	void *ferr_opaque;

@@ -10,6 +10,7 @@
 #define CPUID_MSR (1u << 5)
 #define CPUID_CX8 (1u << 8)
 #define CPUID_PAE (1u << 6)
+#define CPUID_APIC (1u << 9)
 #define CPUID_SEP (1u << 11)
 #define CPUID_PGE (1u << 13)
 #define CPUID_CMOV (1u << 15)
@@ -25,10 +26,13 @@
 #define CPUID_CX16 (1u << 13)
 #define CPUID_SSE41 (1u << 19)
 #define CPUID_SSE42 (1u << 20)
+#define CPUID_X2APIC (1u << 21)
 #define CPUID_POPCNT (1u << 23)
+#define CPUID_TSC_DEADLINE (1u << 24)
 #define CPUID_XSAVE (1u << 26)
 #define CPUID_OSXSAVE (1u << 27) /* shows CR4.OSXSAVE */
 /* CPUID 7 EBX, ECX. */
+#define CPUID_TSC_ADJUST (1u << 1)
 #define CPUID_FDP_EXCEPTIONS (1u << 6) /* the operand pointer is of exceptions alone */
 #define CPUID_SMEP (1u << 7)
 #define CPUID_NO_FCS (1u << 13)
@@ -52,14 +56,15 @@ struct model_identity {
 };
 
 #define PENTIUM_FEATURES \
-	(CPUID_FPU | CPUID_VME | CPUID_DE | CPUID_PSE | CPUID_TSC | CPUID_MSR | CPUID_CX8)
+	(CPUID_FPU | CPUID_VME | CPUID_DE | CPUID_PSE | CPUID_TSC | CPUID_MSR | CPUID_CX8 | \
+	    CPUID_APIC)
 #define P6_FEATURES (PENTIUM_FEATURES | CPUID_PAE | CPUID_SEP | CPUID_PGE | CPUID_CMOV | CPUID_PAT)
 
 #define X86_64_FEATURES \
 	(P6_FEATURES | CPUID_CLFSH | CPUID_MMX | CPUID_FXSR | CPUID_SSE | CPUID_SSE2)
 #define X86_64_FEATURES2 \
 	(CPUID_SSE3 | CPUID_SSSE3 | CPUID_CX16 | CPUID_SSE41 | CPUID_SSE42 | CPUID_POPCNT | \
-	    CPUID_XSAVE)
+	    CPUID_XSAVE | CPUID_X2APIC | CPUID_TSC_DEADLINE)
 #define CLFLUSH_LINE (8u << 8) /* leaf 1 EBX: 8 quadwords */
 /* Leaf 0Dh: XSAVE areas have the legacy region and the header alone (SDM vol. 1, 13.2). */
 #define XSAVE_COMPONENTS 3u
@@ -73,7 +78,8 @@ static const struct model_identity identities[] = {
 	.signature = 0x000106a5, /* family 6, model 26 */
 	.features = X86_64_FEATURES,
 	.features2 = X86_64_FEATURES2,
-	.leaf7_ebx = CPUID_FDP_EXCEPTIONS | CPUID_NO_FCS | CPUID_SMEP | CPUID_SMAP,
+	.leaf7_ebx =
+	    CPUID_TSC_ADJUST | CPUID_FDP_EXCEPTIONS | CPUID_NO_FCS | CPUID_SMEP | CPUID_SMAP,
 	.leaf7_ecx = CPUID_UMIP,
 	.max_extended = 0x80000008,
 	.extended = CPUID_SYSCALL | CPUID_NX | CPUID_1GB | CPUID_RDTSCP | CPUID_LM,
@@ -132,6 +138,25 @@ cpuid_leaf(const struct model_identity *id, uint32_t leaf, uint32_t subleaf, uin
 		out[0] = 48 << 8 | 40; /* bits of linear and physical addresses */
 }
 
+static bool
+has_apic(const struct cpu *c)
+{
+	return (
+	    c->config.apic.read_msr != NULL && (identities[c->config.model].features & CPUID_APIC));
+}
+
+/* Leaf 1 has bits that follow the state (SDM vol. 2A, CPUID; vol. 3A, 10.4.3). */
+static void
+cpuid_state_bits(const struct cpu *c, uint32_t out[4])
+{
+	if ((out[2] & CPUID_XSAVE) && (c->s->sregs.cr4 & CR4_OSXSAVE))
+		out[2] |= CPUID_OSXSAVE;
+	if (!has_apic(c))
+		out[2] &= ~(CPUID_X2APIC | CPUID_TSC_DEADLINE);
+	if (!has_apic(c) || !(c->s->sregs.apic_base & APIC_BASE_EN))
+		out[3] &= ~CPUID_APIC;
+}
+
 enum op_result
 do_cpuid(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
@@ -139,8 +164,8 @@ do_cpuid(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 	(void)op;
 	cpuid_leaf(&identities[c->config.model], (uint32_t)RAX(s), (uint32_t)RCX(s), out);
-	if ((out[2] & CPUID_XSAVE) && (uint32_t)RAX(s) == 1 && (s->sregs.cr4 & CR4_OSXSAVE))
-		out[2] |= CPUID_OSXSAVE;
+	if ((uint32_t)RAX(s) == 1)
+		cpuid_state_bits(c, out);
 	RAX(s) = out[0];
 	RBX(s) = out[1];
 	RCX(s) = out[2];
@@ -178,6 +203,8 @@ msr_storage(struct vcpu_state *s, uint32_t number)
 	switch (number) {
 	case MSR_APIC_BASE:
 		return (&s->sregs.apic_base);
+	case MSR_TSC_ADJUST: /* what has been added: the same sum (vol. 3B, 17.17.3) */
+		return (&s->msr.tsc_offset);
 	case MSR_SYSENTER_CS:
 		return (&s->msr.sysenter_cs);
 	case MSR_SYSENTER_ESP:
@@ -240,17 +267,79 @@ msr_value_ok(const struct vcpu_state *s, uint32_t number, uint64_t value)
 	}
 }
 
+/* MSRs that the local APIC answers, as far as this model has them. */
+static bool
+is_apic_msr(const struct cpu *c, uint32_t number)
+{
+	uint32_t features2 = identities[c->config.model].features2;
+
+	if (!has_apic(c) || c->config.model < CPU_P6)
+		return (false);
+	return (number == MSR_APIC_BASE ||
+	    (number == MSR_TSC_DEADLINE && (features2 & CPUID_TSC_DEADLINE)) ||
+	    (number - MSR_X2APIC < 256 && (features2 & CPUID_X2APIC)));
+}
+
+/* Models without x2APIC have no such mode to switch on. */
+static bool
+apic_write(struct cpu *c, uint32_t number, uint64_t value)
+{
+	const struct apic_port *apic = &c->config.apic;
+
+	if (number == MSR_APIC_BASE && (value & APIC_BASE_EXTD) &&
+	    !(identities[c->config.model].features2 & CPUID_X2APIC))
+		return (false);
+	if (!apic->write_msr(apic->opaque, number, value))
+		return (false);
+	if (number == MSR_APIC_BASE)
+		c->s->sregs.apic_base = value;
+	return (true);
+}
+
+/* False: there is no such MSR. */
+static bool
+msr_read(struct cpu *c, uint32_t number, uint64_t *value)
+{
+	const uint64_t *msr = msr_storage(c->s, number);
+
+	if (is_apic_msr(c, number))
+		return (c->config.apic.read_msr(c->config.apic.opaque, number, value));
+	if (msr == NULL && number != MSR_TSC && !msr_is_empty(number))
+		return (false);
+	*value = msr != NULL ? *msr : number == MSR_TSC ? tsc_now(c) : 0;
+	return (true);
+}
+
+static bool
+msr_write(struct cpu *c, uint32_t number, uint64_t value)
+{
+	uint64_t *msr = msr_storage(c->s, number);
+
+	if (is_apic_msr(c, number))
+		return (apic_write(c, number, value));
+	if (msr_is_empty(number))
+		return (true);
+	if ((msr == NULL && number != MSR_TSC) || !msr_value_ok(c->s, number, value))
+		return (false);
+	if (number == MSR_EFER) /* LMA follows CR0.PG, not the write */
+		value = (value & ~(uint64_t)EFER_LMA) | (c->s->sregs.efer & EFER_LMA);
+	if (msr != NULL)
+		*msr = value;
+	else
+		c->s->msr.tsc_offset += value - tsc_now(c);
+	if ((number == MSR_TSC || number == MSR_TSC_ADJUST) && c->config.apic.tsc_changed != NULL)
+		c->config.apic.tsc_changed(c->config.apic.opaque);
+	return (true);
+}
+
 enum op_result
 do_rdmsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	uint32_t number = (uint32_t)RCX(s);
-	const uint64_t *msr = msr_storage(s, number);
 	uint64_t value;
 
 	(void)op;
-	if (c->cpl != 0 || (msr == NULL && number != MSR_TSC && !msr_is_empty(number)))
+	if (c->cpl != 0 || !msr_read(c, (uint32_t)RCX(s), &value))
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
-	value = msr != NULL ? *msr : number == MSR_TSC ? tsc_now(c) : 0;
 	RAX(s) = (uint32_t)value;
 	RDX(s) = value >> 32;
 	return (OP_NEXT);
@@ -259,20 +348,9 @@ do_rdmsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 enum op_result
 do_wrmsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	uint32_t number = (uint32_t)RCX(s);
-	uint64_t value = RDX(s) << 32 | (uint32_t)RAX(s), *msr = msr_storage(s, number);
-
 	(void)op;
-	if (c->cpl == 0 && msr_is_empty(number))
-		return (OP_NEXT);
-	if (c->cpl != 0 || (msr == NULL && number != MSR_TSC) || !msr_value_ok(s, number, value))
+	if (c->cpl != 0 || !msr_write(c, (uint32_t)RCX(s), RDX(s) << 32 | (uint32_t)RAX(s)))
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
-	if (number == MSR_EFER) /* LMA follows CR0.PG, not the write */
-		value = (value & ~(uint64_t)EFER_LMA) | (s->sregs.efer & EFER_LMA);
-	if (msr != NULL)
-		*msr = value;
-	else
-		s->msr.tsc_offset += value - tsc_now(c);
 	cpu_sregs_changed(c);
 	return (OP_END);
 }

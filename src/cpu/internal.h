@@ -546,6 +546,8 @@ struct trace *trace_find(struct cpu *c);
 /* A trace of one instruction at CS:RIP, not kept. */
 struct trace *trace_single(struct cpu *c);
 void trace_drop_range(struct cpu *c, uint64_t pa, uint64_t size);
+/* The running trace is to end behind the instruction in progress: something waits. */
+void trace_leave(struct cpu *c);
 void trace_flush(struct cpu *c);
 void tlb_flush(struct cpu *c);
 /* Host pointer and physical address for fetching at linear LIN; false: c->fault. */

@@ -139,6 +139,17 @@ write_cr4(struct cpu *c, uint64_t value)
 	return (OP_END);
 }
 
+static enum op_result
+write_cr8(struct cpu *c, uint64_t value)
+{
+	if (value > 15)
+		return (fault(c, VEC_GP, CAUSE_RESERVED));
+	c->s->sregs.cr8 = value;
+	if (c->config.apic.write_cr8 != NULL)
+		c->config.apic.write_cr8(c->config.apic.opaque, value);
+	return (OP_END);
+}
+
 enum op_result
 do_mov_cr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
@@ -164,6 +175,8 @@ do_mov_cr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (write_cr4(c, value));
 	if (n == 3)
 		return (write_cr3(c, value));
+	if (n == 8)
+		return (write_cr8(c, value));
 	*reg[n] = value;
 	return (OP_END);
 }

@@ -147,6 +147,18 @@ trace_drop_range(struct cpu *c, uint64_t pa, uint64_t size)
 			drop_in_page(c, page, pa, size);
 }
 
+/* Dropping it does that (internal.h); RIP is where it starts. */
+void
+trace_leave(struct cpu *c)
+{
+	uint64_t pa, lin = (c->segc[SEG_CS].base + c->s->gpr.rip) & c->lin_mask;
+	const struct pending_fault saved = c->fault;
+
+	if (translate(c, lin, PAGE_FETCH, &pa))
+		trace_drop_range(c, pa, 1);
+	c->fault = saved;
+}
+
 void
 trace_flush(struct cpu *c)
 {

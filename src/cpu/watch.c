@@ -96,22 +96,6 @@ watch_instruction(struct cpu *c, uint64_t lin)
 
 /* --- data and ports ---------------------------------------------------------------------------- */
 
-/*
- * Traps come after the instruction: the running trace must end behind it. Dropping the traces of
- * its page does that (internal.h).
- */
-static void
-leave_after_this(struct cpu *c)
-{
-	uint64_t pa, lin = (c->segc[SEG_CS].base + c->s->gpr.rip) & c->lin_mask;
-	const struct pending_fault saved = c->fault;
-
-	if (translate(c, lin, PAGE_FETCH, &pa))
-		trace_drop_range(c, pa & ~(uint64_t)X86_PAGE_MASK, X86_PAGE_SIZE);
-	c->fault = saved;
-	attention_update(c);
-}
-
 static void
 note(struct cpu *c, unsigned kinds, uint64_t at, unsigned size)
 {
@@ -126,8 +110,10 @@ note(struct cpu *c, unsigned kinds, uint64_t at, unsigned size)
 		}
 		c->s->events.pending_debug |= w->bits;
 	}
-	if (c->debugger_hit || c->s->events.pending_debug != 0)
-		leave_after_this(c);
+	if (c->debugger_hit || c->s->events.pending_debug != 0) {
+		trace_leave(c);
+		attention_update(c);
+	}
 }
 
 void

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "arch/vcpu_state.h"
+#include "bus/apic.h"
 #include "bus/bus.h"
 #include "bus/memory.h"
 #include "vmx/vmx.h"
@@ -56,6 +57,7 @@ struct engine_world {
 	/* The interrupt controller's answer to INTA: a vector 0..255. Called when INTR is high. */
 	int (*int_ack)(void *opaque);
 	void *int_ack_opaque;
+	struct apic_port apic; /* empty: no local APIC */
 	/* The time stamp counter at this instant. NULL: counts instructions. */
 	uint64_t (*tsc)(void *opaque);
 	void *tsc_opaque;

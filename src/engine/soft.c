@@ -19,6 +19,7 @@ soft_create(struct vcpu *vcpu)
 	    .exit_on_hole = w->bus == NULL,
 	    .int_ack = w->int_ack,
 	    .int_ack_opaque = w->int_ack_opaque,
+	    .apic = w->apic,
 	    .tsc = w->tsc,
 	    .tsc_opaque = w->tsc_opaque,
 	};

@@ -14,6 +14,16 @@ intr_line(void *opaque, int number, bool level)
 	vcpu_set_intr(&m->vcpu, level);
 }
 
+static void
+nmi_line(void *opaque, int number, bool level)
+{
+	struct machine *m = opaque;
+
+	(void)number;
+	if (level)
+		vcpu_raise_nmi(&m->vcpu);
+}
+
 /* The A20 gate has two drivers, the 8042 and port 92h: the last one to write wins. */
 static void
 a20_line(void *opaque, int number, bool level)
@@ -45,6 +55,45 @@ static struct line
 irq_line(struct machine *m, int ir)
 {
 	return ((struct line){.set = i8259_line_set, .opaque = &m->pic[ir >= 8], .number = ir & 7});
+}
+
+/* --- what the local APIC asks for -------------------------------------------------------------------- */
+
+static int
+pic_ack(void *opaque)
+{
+	struct machine *m = opaque;
+
+	return (i8259_ack(&m->pic[0]));
+}
+
+static void
+apic_moved(void *opaque, uint64_t base, bool visible)
+{
+	struct machine *m = opaque;
+
+	/* Where no RAM is, so that nothing hides any. */
+	if (visible)
+		memory_move(m->mem, "lapic", base, MEM_MMIO);
+	else
+		memory_move(m->mem, "lapic", LAPIC_BASE, MEM_NONE);
+}
+
+static void
+cr8_follows(void *opaque, uint64_t value)
+{
+	struct machine *m = opaque;
+
+	m->state->sregs.cr8 = value;
+	vcpu_push(&m->vcpu, VCPU_SREGS);
+}
+
+static uint64_t
+tsc_offset(void *opaque)
+{
+	const struct machine *m = opaque;
+
+	return (m->state->msr.tsc_offset);
 }
 
 /* --- the private port of the pseudo BIOS ------------------------------------------------------------ */
@@ -105,7 +154,16 @@ init_chips(struct machine *m)
 {
 	static const uint8_t com_irq[MACHINE_COMS] = {4, 3, 4, 3};
 
-	i8259_init(&m->pic[0], true, (struct line){.set = intr_line, .opaque = m});
+	lapic_init(&m->lapic, &m->clock);
+	m->lapic.intr = (struct line){.set = intr_line, .opaque = m};
+	m->lapic.nmi = (struct line){.set = nmi_line, .opaque = m};
+	m->lapic.ext_ack = pic_ack;
+	m->lapic.moved = apic_moved;
+	m->lapic.cr8 = cr8_follows;
+	m->lapic.tsc_offset = tsc_offset;
+	m->lapic.opaque = m;
+	i8259_init(&m->pic[0], true,
+	    (struct line){.set = lapic_line_set, .opaque = &m->lapic, .number = LAPIC_LINT0});
 	i8259_init(&m->pic[1], false, (struct line){0});
 	i8259_cascade(&m->pic[0], &m->pic[1]);
 	i8254_init(&m->pit, &m->clock, irq_line(m, 0));
@@ -172,13 +230,19 @@ attach_ports(struct machine *m)
 		    (uint16_t)m->config.debug_exit_port, 1, 0);
 }
 
-/* Above the RAM of the first MB: the video window and the ROM. */
+/* What is not RAM: the video window and the ROM in the first MB, the local APIC. */
 static void
 map_memory(struct machine *m)
 {
-	static const struct mem_region regions[] = {
+	const struct mem_region regions[] = {
 	    {.gpa = 0xc0000, .size = 0x30000, .type = MEM_NONE, .name = "expansion"},
 	    {.gpa = ROM_BASE, .size = ROM_SIZE, .type = MEM_ROM, .name = "bios"},
+	    {.gpa = LAPIC_BASE,
+		.size = LAPIC_SIZE,
+		.type = MEM_NONE,
+		.ops = &lapic_mmio,
+		.opaque = &m->lapic,
+		.name = "lapic"},
 	};
 
 	for (unsigned i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
@@ -191,6 +255,7 @@ board_init(struct machine *m)
 	init_chips(m);
 	attach_ports(m);
 	map_memory(m);
+	lapic_reset(&m->lapic, m->config.no_apic ? 0 : m->state->sregs.apic_base);
 }
 
 /* The reset line: chips as at power-on; memory and the clock's time stay. */
@@ -217,6 +282,7 @@ board_add_sections(struct machine *m, struct vmm_error *err)
 {
 	/* The clock came first; the 8254 goes before port 61h, which reads it. */
 	const struct section sections[] = {
+	    lapic_section(&m->lapic),
 	    i8259_section(&m->pic[0]),
 	    i8259_section(&m->pic[1]),
 	    i8254_section(&m->pit),

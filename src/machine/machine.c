@@ -84,7 +84,7 @@ interrupt_acknowledge(void *opaque)
 {
 	struct machine *m = opaque;
 
-	return (i8259_ack(&m->pic[0]));
+	return (lapic_ack(&m->lapic));
 }
 
 /* A BIOS call that waits is due: the CPU leaves HLT as if something had woken it. */
@@ -140,6 +140,7 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 	    .mem = m->mem,
 	    .bus = &m->bus,
 	    .cpu_model = config->cpu_model,
+	    .apic = config->no_apic ? (struct apic_port){0} : lapic_port(&m->lapic),
 	    .int_ack = interrupt_acknowledge,
 	    .int_ack_opaque = m,
 	    .tsc = tsc_now,
@@ -239,6 +240,9 @@ reset(struct machine *m)
 		board_reset(m);
 	}
 	vcpu_state_reset(m->state, 0);
+	if (m->config.no_apic)
+		m->state->sregs.apic_base = 0;
+	lapic_reset(&m->lapic, m->state->sregs.apic_base);
 	/* The ROM's copy below 4 GB is not mapped: start at its place below 1 MB. */
 	m->state->sregs.seg[SEG_CS].base = ROM_BASE;
 	memory_set_a20(m->mem, true);

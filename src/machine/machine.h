@@ -18,6 +18,7 @@
 #include "device/i8237.h"
 #include "device/i8254.h"
 #include "device/i8259.h"
+#include "device/lapic.h"
 #include "device/mc146818.h"
 #include "device/ns16550.h"
 #include "device/port61.h"
@@ -65,6 +66,7 @@ struct machine_config {
 	const struct engine_ops *engine;
 	int cpu_model; /* as struct engine_world's */
 	bool no_fpu;   /* that model has no x87 */
+	bool no_apic;  /* nor a local APIC */
 	struct machine_host host;
 };
 
@@ -106,6 +108,7 @@ struct machine {
 	struct machine_time time;
 	uint64_t host_base; /* host ns at guest time 0 */
 
+	struct lapic lapic;
 	struct i8259 pic[2];
 	struct i8254 pit;
 	struct port61 port61;

@@ -111,6 +111,12 @@ regions_lie_over(void **state)
 	assert_int_equal(memory_get8(&mem, 0xf0000), 1);
 	memory_set_type(&mem, "rom", MEM_RAM);
 	assert_int_equal(nchanged, 2); /* no change, no notice */
+	memory_move(&mem, "rom", 0xe0000, MEM_ROM);
+	assert_int_equal(nchanged, 4); /* where it was and where it is */
+	assert_int_equal(memory_page(&mem, 0xe0000).type, MEM_ROM);
+	assert_int_equal(memory_page(&mem, 0xff000).type, MEM_RAM);
+	memory_move(&mem, "rom", 0xe0000, MEM_ROM);
+	assert_int_equal(nchanged, 4);
 	/* RAM that nothing stands behind is nothing. */
 	assert_int_equal(memory_add_region(&mem, &hole), 0);
 	assert_int_equal(memory_page(&mem, hole.gpa).type, MEM_NONE);
