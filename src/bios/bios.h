@@ -38,9 +38,11 @@ struct bios_observer {
 	void *opaque;
 };
 
-/* A real-mode program that a loader put into memory. */
+/* A program that a loader put into memory. */
 struct bios_direct {
 	bool there;
+	bool protected_mode; /* with EAX, EBX as below (multiboot); else in real mode */
+	uint32_t entry, eax, ebx;
 	uint16_t code_segment; /* entered at offset 0 */
 	uint16_t data_segment; /* DS, ES, SS, FS, GS */
 	uint16_t stack_pointer;

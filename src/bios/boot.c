@@ -62,6 +62,27 @@ start_direct(struct bios_call *c)
 	return (go_to(c, d->code_segment, 0));
 }
 
+/* Multiboot Specification 0.6.96, 3.2: flat segments of 32 bits, interrupts and paging off. */
+static enum bios_result
+start_protected(struct bios_call *c)
+{
+	const struct bios_direct *d = &c->bios->direct;
+	struct vcpu_sregs *sr = &c->s->sregs;
+
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		sr->seg[i] = (struct x86_segment){
+		    .selector = 0x10, .limit = UINT32_MAX, .access = AR_G | AR_DB | 0x93};
+	sr->seg[SEG_CS].selector = 0x08;
+	sr->seg[SEG_CS].access = AR_G | AR_DB | 0x9b;
+	sr->cr0 |= CR0_PE;
+	c->s->gpr.rflags = RFLAGS_1;
+	set_reg32(c, GPR_RAX, d->eax);
+	set_reg32(c, GPR_RBX, d->ebx);
+	c->s->gpr.rip = d->entry;
+	c->dirty |= VCPU_SREGS | VCPU_GPR;
+	return (BIOS_GO);
+}
+
 /* As a BIOS hands over: DL = drive, AX = AA55, segments 0, stack below the boot sector. */
 static enum bios_result
 start(struct bios_call *c, uint8_t drive)
@@ -98,7 +119,9 @@ boot_from(struct bios_call *c, unsigned index)
 enum bios_result
 int19_boot(struct bios_call *c)
 {
-	return (c->bios->direct.there ? start_direct(c) : boot_from(c, 0));
+	if (!c->bios->direct.there)
+		return (boot_from(c, 0));
+	return (c->bios->direct.protected_mode ? start_protected(c) : start_direct(c));
 }
 
 /* What was booted gave up: on to the next device. */

@@ -73,30 +73,68 @@ make_vm(const struct boot_options *opts, struct vmm_error *err)
 	return (ctx);
 }
 
+static int
+load_linux(struct boot_run *run, const struct loader_file *kernel, const struct loader_file *initrd,
+    struct vmm_error *err)
+{
+	struct loader_entry entry;
+
+	if (loader_linux(run->machine.ctx, kernel, initrd, run->opts->append, &entry, err) != 0)
+		return (-1);
+	run->machine.bios.direct = (struct bios_direct){
+	    .there = true,
+	    .code_segment = entry.code_segment,
+	    .data_segment = entry.data_segment,
+	    .stack_pointer = entry.stack_pointer,
+	};
+	return (0);
+}
+
+/* The command line begins with the kernel's name, as GRUB's does. */
+static int
+load_multiboot(struct boot_run *run, const struct loader_file *file,
+    const struct loader_file *module, struct vmm_error *err)
+{
+	const char *append = run->opts->append != NULL ? run->opts->append : "";
+	struct loader_kernel kernel = {0};
+	size_t size = strlen(file->path) + strlen(append) + 2;
+	char *line = malloc(size);
+	int result;
+
+	if (line == NULL)
+		return (vmm_fail(err, ENOMEM, "out of memory"));
+	snprintf(line, size, "%s %s", file->path, append);
+	result = loader_multiboot(run->machine.ctx, file, module, line, &kernel, err);
+	free(line);
+	if (result == 0)
+		run->machine.bios.direct = (struct bios_direct){
+		    .there = true,
+		    .protected_mode = true,
+		    .entry = (uint32_t)kernel.entry,
+		    .eax = LOADER_MULTIBOOT_MAGIC,
+		    .ebx = kernel.info,
+		};
+	return (result);
+}
+
 /* --kernel, --initrd, --append: into memory, and told to the BIOS. */
 static int
 load_kernel(struct boot_run *run, struct vmm_error *err)
 {
 	const struct boot_options *opts = run->opts;
 	struct loader_file kernel = {0}, initrd = {0};
-	struct loader_entry entry;
+	const struct loader_file *module = opts->initrd != NULL ? &initrd : NULL;
 	int result = -1;
 
 	if (opts->kernel == NULL)
 		return (0);
 	if (loader_open(&kernel, opts->kernel, err) == 0 &&
 	    (opts->initrd == NULL || loader_open(&initrd, opts->initrd, err) == 0))
-		result = loader_linux(run->machine.ctx, &kernel,
-		    opts->initrd != NULL ? &initrd : NULL, opts->append, &entry, err);
+		result = loader_is_multiboot(&kernel) && !loader_is_linux(&kernel)
+		    ? load_multiboot(run, &kernel, module, err)
+		    : load_linux(run, &kernel, module, err);
 	loader_close(&initrd);
 	loader_close(&kernel);
-	if (result == 0)
-		run->machine.bios.direct = (struct bios_direct){
-		    .there = true,
-		    .code_segment = entry.code_segment,
-		    .data_segment = entry.data_segment,
-		    .stack_pointer = entry.stack_pointer,
-		};
 	return (result);
 }
 

@@ -75,7 +75,8 @@ int
 loader_kernel(struct vmctx *ctx, const struct loader_file *file, uint64_t flat_address,
     const char *cmdline, struct loader_kernel *kernel, struct vmm_error *err)
 {
-	int error = loader_multiboot(ctx, file, cmdline, kernel, err);
+	struct vcpu_state *state = vmm_vcpu_state(ctx, 0);
+	int error = loader_multiboot(ctx, file, NULL, cmdline, kernel, err);
 
 	if (error > 0)
 		error = loader_elf(ctx, file, kernel, err);
@@ -87,6 +88,10 @@ loader_kernel(struct vmctx *ctx, const struct loader_file *file, uint64_t flat_a
 	if (error != 0)
 		return (-1);
 	vmm_set_firmware(ctx, VMM_FW_DIRECT);
+	if (kernel->kind == LOADER_MULTIBOOT) {
+		state->gpr.reg[GPR_RAX] = LOADER_MULTIBOOT_MAGIC;
+		state->gpr.reg[GPR_RBX] = kernel->info;
+	}
 	if (kernel->kind == LOADER_ELF64)
 		return (set_registers_64(ctx, kernel, err));
 	return (set_registers_32(ctx, kernel, err));

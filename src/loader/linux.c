@@ -73,7 +73,8 @@ static int
 check(const struct loader_file *kernel, size_t setup_size, struct vmm_error *err)
 {
 	if (!loader_is_linux(kernel))
-		return (vmm_fail(err, EINVAL, "%s: not a Linux kernel (bzImage)", kernel->path));
+		return (vmm_fail(err, EINVAL,
+		    "%s: neither a Linux kernel (bzImage) nor a multiboot one", kernel->path));
 	if (get16(kernel, VERSION) < 0x0202 || !(kernel->data[LOADFLAGS] & LOADED_HIGH))
 		return (vmm_fail(err, ENOTSUP,
 		    "%s: a kernel older than boot protocol 2.02, or not a bzImage", kernel->path));

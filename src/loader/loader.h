@@ -29,7 +29,8 @@ enum loader_kind { LOADER_FLAT, LOADER_ELF32, LOADER_ELF64, LOADER_MULTIBOOT };
 struct loader_kernel {
 	enum loader_kind kind;
 	uint64_t entry;
-	uint64_t end; /* first byte behind what was loaded */
+	uint64_t end;  /* first byte behind what was loaded */
+	uint32_t info; /* LOADER_MULTIBOOT: its information structure */
 };
 
 /* Read the file PATH, which must not be empty. Free with loader_close(). */
@@ -71,9 +72,16 @@ int loader_linux(struct vmctx *ctx, const struct loader_file *kernel,
     const struct loader_file *initrd, const char *cmdline, struct loader_entry *entry,
     struct vmm_error *err);
 
+/* What EAX holds when a multiboot kernel starts; EBX has loader_kernel.info. */
+#define LOADER_MULTIBOOT_MAGIC 0x2badb002u
+
+/* Whether FILE, or as much of it as SIZE says (8 KB will do), has a multiboot header. */
+bool loader_is_multiboot(const struct loader_file *file);
 /* Steps of loader_kernel(). Each loads its kind of file; 1 when FILE is not of that kind. */
-int loader_multiboot(struct vmctx *ctx, const struct loader_file *file, const char *cmdline,
-    struct loader_kernel *kernel, struct vmm_error *err);
+/* MODULE and CMDLINE may be NULL. */
+int loader_multiboot(struct vmctx *ctx, const struct loader_file *file,
+    const struct loader_file *module, const char *cmdline, struct loader_kernel *kernel,
+    struct vmm_error *err);
 int loader_elf(struct vmctx *ctx, const struct loader_file *file, struct loader_kernel *kernel,
     struct vmm_error *err);
 /* Copy SIZE bytes to GPA, then zeros up to MEMORY_SIZE. */

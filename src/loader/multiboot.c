@@ -1,27 +1,29 @@
 /*
  * Multiboot kernels: Multiboot Specification 0.6.96, 3.1 (header), 3.2 (machine state), 3.3
- * (information structure). Modules, drives and video modes are not offered.
+ * (information structure). One module; drives and video modes are not offered.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "loader/loader.h"
 
 #define HEADER_MAGIC 0x1badb002u
 #define HEADER_SEARCH 8192u
-#define BOOT_MAGIC 0x2badb002u
 #define FLAG_ADDRESSES (1u << 16)
 /* Bits below 16 that must be understood: page alignment and memory information are. */
 #define FLAGS_REQUIRED 0x0000fffcu
 #define INFO_MEMORY 1u
 #define INFO_CMDLINE 4u
+#define INFO_MODULES 8u
 #define INFO_MMAP 64u
 #define INFO_ADDRESS 0x9000u
 #define CMDLINE_ADDRESS 0x9400u
 #define CMDLINE_MAX 0x400u
 #define MMAP_ADDRESS 0x9200u
 #define MMAP_ENTRIES 3
-#define LOW_END 0xa0000u
+#define MODULE_ADDRESS 0x9180u
+#define LOW_END 0x9fc00u /* where the BIOS keeps its data */
 #define MB 0x100000ull
 
 struct header {
@@ -32,6 +34,10 @@ struct header {
 struct info {
 	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline;
 	uint32_t mods_count, mods_addr, syms[4], mmap_length, mmap_addr;
+};
+
+struct module {
+	uint32_t start, end, string, reserved;
 };
 
 struct mmap_entry {
@@ -57,6 +63,14 @@ find_header(const struct loader_file *file, struct header *header)
 			return ((long)at);
 	}
 	return (-1);
+}
+
+bool
+loader_is_multiboot(const struct loader_file *file)
+{
+	struct header header;
+
+	return (find_header(file, &header) >= 0);
 }
 
 /* Load by the addresses in the header (3.1.3). */
@@ -99,8 +113,26 @@ fill_mmap(struct mmap_entry *map, uint64_t low_size, uint64_t high_size)
 	return (n);
 }
 
+/* The module goes to the page behind the kernel; its string is empty. */
 static int
-write_info(struct vmctx *ctx, const char *cmdline, struct vmm_error *err)
+place_module(struct vmctx *ctx, const struct loader_file *file, uint64_t kernel_end,
+    struct module *module, struct vmm_error *err)
+{
+	uint64_t at = (kernel_end + 0xfff) & ~0xfffull;
+
+	if (at + file->size > UINT32_MAX)
+		return (vmm_fail(err, ENOMEM, "%s: too little memory for it", file->path));
+	*module = (struct module){
+	    .start = (uint32_t)at,
+	    .end = (uint32_t)(at + file->size),
+	    .string = MODULE_ADDRESS + (uint32_t)offsetof(struct module, reserved),
+	};
+	return (loader_copy(ctx, file, at, 0, file->size, file->size, err));
+}
+
+static int
+write_info(
+    struct vmctx *ctx, const char *cmdline, const struct module *module, struct vmm_error *err)
 {
 	struct memory *mem = vmm_memory(ctx, err);
 	struct mmap_entry map[MMAP_ENTRIES];
@@ -114,10 +146,16 @@ write_info(struct vmctx *ctx, const char *cmdline, struct vmm_error *err)
 	if (strlen(cmdline) >= CMDLINE_MAX)
 		return (vmm_fail(err, E2BIG, "the kernel's command line is too long"));
 	vmm_memory_sizes(ctx, &low_size, &high_size);
+	if (module->end != 0) {
+		info.flags |= INFO_MODULES;
+		info.mods_count = 1;
+		info.mods_addr = MODULE_ADDRESS;
+	}
 	info.mem_lower = (uint32_t)((low_size < LOW_END ? low_size : LOW_END) >> 10);
 	info.mem_upper = low_size > MB ? (uint32_t)((low_size - MB) >> 10) : 0;
 	info.mmap_length = (uint32_t)(fill_mmap(map, low_size, high_size) * sizeof(map[0]));
 	if (!memory_load(mem, INFO_ADDRESS, &info, sizeof(info)) ||
+	    !memory_load(mem, MODULE_ADDRESS, module, sizeof(*module)) ||
 	    !memory_load(mem, MMAP_ADDRESS, map, info.mmap_length) ||
 	    !memory_load(mem, CMDLINE_ADDRESS, cmdline, strlen(cmdline) + 1))
 		return (vmm_fail(err, ENOMEM, "%s: too little memory", vmm_name(ctx)));
@@ -125,10 +163,11 @@ write_info(struct vmctx *ctx, const char *cmdline, struct vmm_error *err)
 }
 
 int
-loader_multiboot(struct vmctx *ctx, const struct loader_file *file, const char *cmdline,
-    struct loader_kernel *kernel, struct vmm_error *err)
+loader_multiboot(struct vmctx *ctx, const struct loader_file *file,
+    const struct loader_file *module_file, const char *cmdline, struct loader_kernel *kernel,
+    struct vmm_error *err)
 {
-	struct vcpu_state *state = vmm_vcpu_state(ctx, 0);
+	struct module module = {0};
 	struct header header;
 	long offset = find_header(file, &header);
 	int error;
@@ -146,10 +185,12 @@ loader_multiboot(struct vmctx *ctx, const struct loader_file *file, const char *
 	if (error > 0)
 		return (
 		    vmm_fail(err, ENOEXEC, "%s: a multiboot kernel, but no ELF file", file->path));
-	if (error < 0 || write_info(ctx, cmdline != NULL ? cmdline : "", err) != 0)
+	if (error < 0 ||
+	    (module_file != NULL &&
+		place_module(ctx, module_file, kernel->end, &module, err) != 0) ||
+	    write_info(ctx, cmdline != NULL ? cmdline : "", &module, err) != 0)
 		return (-1);
 	kernel->kind = LOADER_MULTIBOOT;
-	state->gpr.reg[GPR_RAX] = BOOT_MAGIC;
-	state->gpr.reg[GPR_RBX] = INFO_ADDRESS;
+	kernel->info = INFO_ADDRESS;
 	return (0);
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import GUEST_NOT_OK, GUEST_OK, GUESTS
+from conftest import GUEST_NOT_OK, GUEST_OK, GUESTS, refused
 
 
 def screen(host):
@@ -145,8 +145,21 @@ def test_memory_use(host):
     assert peak < (10 + 1) * 1024 + 64
 
 
-@pytest.mark.parametrize("name", ["protected", "debug", "v86"])
+@pytest.mark.parametrize("name", ["protected", "debug", "v86", "lapic"])
 def test_self_checking_guest(host, name):
     """Every step of tests/guest/NAME.S; port E9h, on standard error, tells which one failed."""
     result = host.boot(GUESTS / f"{name}.img")
     assert (result.returncode, result.stderr) == (GUEST_OK, "")
+
+
+def test_multiboot_kernel(host):
+    """Its module and command line reach it; the BIOS has done its work before."""
+    module = host.folder / "module"
+    module.write_text("MODULE ")
+    kernel = GUESTS / "multiboot.img"
+    result = host.boot("--kernel", kernel, "--initrd", module, "--append", "a=b")
+    assert (result.returncode, result.stderr) == (GUEST_OK, f"MODULE {kernel} a=b")
+
+
+def test_neither_linux_nor_multiboot(host):
+    refused(host.boot("--kernel", GUESTS / "hello.img"), "multiboot")

@@ -210,7 +210,7 @@ a_multiboot_kernel(void **state)
 	assert_int_equal(reg(*state, VM_REG_GUEST_RAX), 0x2badb002);
 	info = reg(*state, VM_REG_GUEST_RBX);
 	assert_int_equal(memory_get32(mem, info), 1 | 4 | 64);
-	assert_int_equal(memory_get32(mem, info + 4), 640);
+	assert_int_equal(memory_get32(mem, info + 4), 639);
 	assert_int_equal(memory_get32(mem, info + 8), 3 * 1024);
 	assert_true(memory_read(mem, memory_get32(mem, info + 16), line, 4));
 	assert_string_equal(line, "a=b");
