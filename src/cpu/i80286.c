@@ -47,8 +47,26 @@ do_286_idiv(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	return (OP_NEXT);
 }
 
+/* Nothing is popped when one of the eight cannot be. */
+static enum op_result
+do_286_popa(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	struct stack st = stack_begin(c);
+	uint64_t value[GPR_RDI + 1];
+
+	for (int i = GPR_RDI; i >= GPR_RAX; i--)
+		if (!stack_pop(c, &st, op->size, &value[i]))
+			return (OP_FAULT);
+	for (int i = GPR_RDI; i >= GPR_RAX; i--)
+		if (i != GPR_RSP)
+			gpr_write(&s->gpr.reg[i], op->size, value[i]);
+	stack_commit(c, &st);
+	return (OP_NEXT);
+}
+
 const struct variant variants_286[] = {
     {ZYDIS_MNEMONIC_AAM, do_286_aam},
     {ZYDIS_MNEMONIC_IDIV, do_286_idiv},
+    {ZYDIS_MNEMONIC_POPA, do_286_popa},
     {0, NULL},
 };

@@ -38,7 +38,7 @@ static const struct cpu_traits traits[] = {
 	{ \
 		.lin_mask = UINT32_MAX, .ip_mask = UINT32_MAX, .sp_mask = UINT32_MAX, \
 		.count_mask = 31, .length_max = 15, .stack_vector = VEC_SS, .sregs = SEG_COUNT, \
-		.of_by_first_bit = true \
+		.of_by_first_bit = true, .esc_checks_operand = true \
 	}
     [CPU_386] = FROM_386,
     [CPU_486] = FROM_386,

@@ -29,7 +29,7 @@ struct cpu_traits {
 	bool pop_keeps_sp;	     /* a POP to memory that faults leaves SP incremented */
 	bool string_commits;	     /* a string instruction that faults has moved its registers */
 	bool of_by_first_bit;	     /* shifts by more than 1: OF as the first bit's would be */
-	bool esc_checks_operand;     /* x87 operands are checked though there is no x87 */
+	bool esc_checks_operand;     /* x87 operands are checked where there is no x87 */
 	const struct alias *aliases; /* old.h: opcodes that mean another, and */
 	const struct variant *variants; /* instructions with handlers of their own; or NULL */
 };

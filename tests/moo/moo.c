@@ -7,7 +7,7 @@
  * FILE is FORM.MOO or FORM.MOO.gz, where FORM is an opcode and perhaps the reg field behind it
  * ("F7.6"). A metadata.json beside it says which flags each form leaves undefined: those are not
  * compared, unless --all-flags is given. The failures of each form are shown, SHOWN of them in
- * detail; the last line is `N passed, N failed`.
+ * detail; the last line is `N passed, N failed`. What is left out, and why, is in left_out.c.
  *
  * Captures of an 8086 and its kin are of one instruction each. Those of later parts have a HLT
  * behind the instruction, or where it jumps to: such a test runs until the HLT.
@@ -31,8 +31,10 @@
 #include "cpu/cpu.h"
 
 #include "file.h"
+#include "left_out.h"
 
 #define RAM_SIZE (16u << 20)
+#define REASONS_MAX 32
 #define BUDGET 200
 #define BUDGET_REP 70000 /* REP counts each time round */
 
@@ -52,17 +54,18 @@ static const struct {
 /* What a capture of a part is like, by the CPU that its file names. */
 struct part {
 	char cpu[5];
-	bool halts;	       /* a HLT follows the instruction */
+	bool halts; /* a HLT follows the instruction */
+	bool before_386;
 	uint32_t flags;	       /* those that can be set in real mode */
 	uint32_t registers;    /* their bits */
 	uint32_t address_mask; /* of its address pins that were captured */
 };
 
 static const struct part parts[] = {
-    {"8086", false, 0x0fff, 0xffff, 0xfffff}, {"8088", false, 0x0fff, 0xffff, 0xfffff},
-    {"V20 ", false, 0x0fff, 0xffff, 0xfffff}, {"V30 ", false, 0x0fff, 0xffff, 0xfffff},
-    {"386 ", true, 0x37fd7, UINT32_MAX, 0xffffff},
-    {"", true, 0x0fff, 0xffff, 0xffffff}, /* all others, as a 286 */
+    {"8086", false, true, 0x0fff, 0xffff, 0xfffff}, {"8088", false, true, 0x0fff, 0xffff, 0xfffff},
+    {"V20 ", false, true, 0x0fff, 0xffff, 0xfffff}, {"V30 ", false, true, 0x0fff, 0xffff, 0xfffff},
+    {"386 ", true, false, 0x37fd7, UINT32_MAX, 0xffffff},
+    {"", true, true, 0x0fff, 0xffff, 0xffffff}, /* all others, as a 286 */
 };
 
 struct machine {
@@ -87,6 +90,7 @@ struct run {
 	char form[16];
 	uint32_t flags; /* those that are compared */
 	unsigned passed, failed;
+	unsigned left_out[REASONS_MAX]; /* of all files */
 };
 
 /* "F7.6" of "somewhere/F7.6.MOO.gz" */
@@ -241,7 +245,7 @@ differs(char *text, size_t size, const char *what, unsigned is, unsigned expecte
 
 /* Compare with what the hardware left; TEXT says what differs and is empty if nothing does. */
 static void
-compare(const struct run *r, const struct moo_test *t, char *text, size_t size)
+compare(const struct run *r, const struct moo_test *t, struct outcome *o, char *text, size_t size)
 {
 	uint32_t reg[REG_COUNT];
 	char what[16];
@@ -251,8 +255,12 @@ compare(const struct run *r, const struct moo_test *t, char *text, size_t size)
 		uint32_t expected = final_reg(t, i);
 		uint32_t mask = i == REG_FLAGS ? r->flags & r->part->flags : r->part->registers;
 
-		if (t->before.has[i] && (reg[i] & mask) != (expected & mask))
-			differs(text, size, reg_names[i], reg[i] & mask, expected & mask);
+		if (!t->before.has[i] || ((reg[i] ^ expected) & mask) == 0)
+			continue;
+		differs(text, size, reg_names[i], reg[i] & mask, expected & mask);
+		o->regs |= 1u << i;
+		if (i == REG_FLAGS)
+			o->flags = (reg[i] ^ expected) & mask;
 	}
 	for (unsigned i = 0; i < t->after.nram; i++) {
 		const struct moo_byte *b = &t->after.ram[i];
@@ -280,13 +288,31 @@ run_one(const struct run *r, bool repeats)
 	return (end);
 }
 
-/* Run test T; true if all is as on hardware. */
-static bool
-run_test(const struct run *r, const struct moo_test *t, bool show)
+/* The exception that the instruction of T raises, or -1: it is run once more, alone. */
+static int
+raised(const struct run *r, const struct moo_test *t)
+{
+	uint64_t before = cpu_instructions(r->machine->cpu);
+	struct cpu_fault faults[CPU_FAULT_RING];
+	unsigned n;
+
+	clear_ram(r, &t->after);
+	load_state(r, &t->before);
+	run_one(r, strstr(t->name, "rep") != NULL);
+	n = cpu_faults(r->machine->cpu, faults);
+	for (unsigned i = 0; i < n; i++)
+		if (faults[i].count >= before && faults[i].rip == t->before.reg[REG_IP] &&
+		    faults[i].cs == t->before.reg[REG_CS])
+			return (faults[i].vector);
+	return (-1);
+}
+
+/* Run test T; in O and TEXT what differs from hardware: TEXT is empty if nothing does. */
+static void
+run_test(const struct run *r, const struct moo_test *t, struct outcome *o, char *text, size_t size)
 {
 	bool repeats = strstr(t->name, "rep") != NULL;
 	enum cpu_exit end, good;
-	char text[1024] = "";
 
 	load_state(r, &t->before);
 	good = r->part->halts ? CPU_EXIT_HLT : CPU_EXIT_BUDGET;
@@ -294,16 +320,43 @@ run_test(const struct run *r, const struct moo_test *t, bool show)
 		end = cpu_run(r->machine->cpu, repeats ? BUDGET_REP : BUDGET);
 	else
 		end = run_one(r, repeats);
-	if (end != good)
-		snprintf(text, sizeof(text), " ended with %d (%s)", (int)end,
-		    end == CPU_EXIT_ERROR ? cpu_error(r->machine->cpu) : "see enum cpu_exit");
+	o->ended = end == good;
+	if (o->ended)
+		compare(r, t, o, text, size);
 	else
-		compare(r, t, text, sizeof(text));
+		snprintf(text, size, " ended with %d (%s)", (int)end,
+		    end == CPU_EXIT_ERROR ? cpu_error(r->machine->cpu) : "see enum cpu_exit");
+	if (text[0] != '\0')
+		o->raised = raised(r, t);
 	clear_ram(r, &t->before);
 	clear_ram(r, &t->after);
-	if (text[0] != '\0' && show)
-		printf("%s #%u %s:%s\n", r->form, t->index, t->name, text);
-	return (text[0] == '\0');
+}
+
+/* Run test T and count it. */
+static void
+judge(struct run *r, const struct moo_test *t)
+{
+	bool from_386 = r->options->model >= CPU_386 && r->part->before_386;
+	struct outcome o = {.raised = -1};
+	char text[1024] = "";
+	int reason;
+
+	run_test(r, t, &o, text, sizeof(text));
+	if (text[0] == '\0') {
+		r->passed++;
+		return;
+	}
+	reason = left_out(t, &o, from_386);
+	if (reason >= 0) {
+		r->left_out[reason]++;
+		return;
+	}
+	if (r->failed++ >= r->options->shown_max)
+		return;
+	printf("%s #%u %s:%s", r->form, t->index, t->name, text);
+	if (o.raised >= 0)
+		printf(" (exception %d)", o.raised);
+	putchar('\n');
 }
 
 static void
@@ -318,13 +371,10 @@ run_file(struct run *r, const char *path)
 	moo_open(&file, path);
 	while (moo_next(&file, &test)) {
 		r->part = part_of(file.cpu);
-		if (run_test(r, &test, r->failed < r->options->shown_max))
-			r->passed++;
-		else
-			r->failed++;
+		judge(r, &test);
 	}
 	moo_close(&file);
-	if (r->passed + r->failed == 0)
+	if (file.count == 0)
 		errx(4, "%s: no tests in it", path);
 	if (r->failed > 0 || r->options->verbose)
 		printf("%s: %u passed, %u failed\n", r->form, r->passed, r->failed);
@@ -376,6 +426,9 @@ main(int argc, char **argv)
 		passed += run.passed;
 		failed += run.failed;
 	}
+	for (unsigned i = 0; left_out_reason(i) != NULL; i++)
+		if (run.left_out[i] != 0)
+			printf("%u left out: %s\n", run.left_out[i], left_out_reason(i));
 	printf("%u passed, %u failed\n", passed, failed);
 	return (failed != 0);
 }

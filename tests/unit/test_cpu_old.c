@@ -415,6 +415,15 @@ faults_286(void **state)
 	step(&p);
 	assert_int_equal(reg(&p, GPR_RCX), 3);
 
+	/* POPA pops all or nothing. */
+	LOAD(&p, "\x61");
+	set(&p, GPR_RSP, 0xfff1);
+	set(&p, GPR_RDI, 0x1234);
+	step(&p);
+	assert_int_equal(cs(&p), HANDLER_SEG);
+	assert_int_equal(reg(&p, GPR_RSP), 0xffeb);
+	assert_int_equal(reg(&p, GPR_RDI), 0x1234);
+
 	/* CMPS keeps the flags of the comparison before. */
 	LOAD(&p, "\xf3\xa7");
 	set(&p, GPR_RDI, 0xfffd);
