@@ -39,5 +39,6 @@ vcpu_state_reset(struct vcpu_state *state, uint32_t signature)
 	state->debug.dr6 = 0xffff0ff0;
 	state->debug.dr7 = 0x400;
 	state->msr.pat = 0x0007040600070406;
+	state->msr.misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_MONITOR;
 	fpu_reset(&state->fpu);
 }

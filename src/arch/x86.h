@@ -91,6 +91,8 @@
 #define MSR_SYSENTER_ESP 0x175u
 #define MSR_SYSENTER_EIP 0x176u
 #define MSR_MISC_ENABLE 0x1a0u
+#define MISC_ENABLE_FAST_STRINGS 0x1u
+#define MISC_ENABLE_MONITOR 0x40000u
 #define MSR_PAT 0x277u
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC 0x800u /* the first of 256 */

@@ -83,6 +83,8 @@ struct cpu_config {
 	/* FERR#: an x87 exception waits while CR0.NE is 0 (the board's IRQ 13); may be NULL. */
 	void (*ferr)(void *opaque);
 	void *ferr_opaque;
+	/* What RDRAND's numbers come from: the same ones for the same seed. */
+	uint64_t random_seed;
 	/* Time stamp counter now; NULL counts instructions. */
 	uint64_t (*tsc)(void *opaque);
 	void *tsc_opaque;

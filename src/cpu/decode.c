@@ -393,7 +393,7 @@ bind_io(struct op *op, const struct decoded *d)
 	bool out = d->insn->mnemonic == ZYDIS_MNEMONIC_OUT;
 
 	bind_operands(op, d);
-	if (d->insn->mnemonic != ZYDIS_MNEMONIC_HLT) {
+	if (op->dkind != K_NONE) { /* not HLT */
 		op->size = (uint8_t)(d->operand[out ? 1 : 0].size / 8);
 		if ((out ? op->dkind : op->skind) == K_REG)
 			op->imm = -1;

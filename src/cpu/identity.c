@@ -22,6 +22,7 @@
 #define CPUID_SSE2 (1u << 26)
 /* CPUID 1 ECX. */
 #define CPUID_SSE3 (1u << 0)
+#define CPUID_MONITOR (1u << 3) /* shows IA32_MISC_ENABLE */
 #define CPUID_SSSE3 (1u << 9)
 #define CPUID_CX16 (1u << 13)
 #define CPUID_SSE41 (1u << 19)
@@ -31,6 +32,7 @@
 #define CPUID_TSC_DEADLINE (1u << 24)
 #define CPUID_XSAVE (1u << 26)
 #define CPUID_OSXSAVE (1u << 27) /* shows CR4.OSXSAVE */
+#define CPUID_RDRAND (1u << 30)
 /* CPUID 7 EBX, ECX. */
 #define CPUID_TSC_ADJUST (1u << 1)
 #define CPUID_FDP_EXCEPTIONS (1u << 6) /* the operand pointer is of exceptions alone */
@@ -64,7 +66,8 @@ struct model_identity {
 	(P6_FEATURES | CPUID_CLFSH | CPUID_MMX | CPUID_FXSR | CPUID_SSE | CPUID_SSE2)
 #define X86_64_FEATURES2 \
 	(CPUID_SSE3 | CPUID_SSSE3 | CPUID_CX16 | CPUID_SSE41 | CPUID_SSE42 | CPUID_POPCNT | \
-	    CPUID_XSAVE | CPUID_X2APIC | CPUID_TSC_DEADLINE)
+	    CPUID_XSAVE | CPUID_X2APIC | CPUID_TSC_DEADLINE | CPUID_MONITOR | CPUID_RDRAND)
+#define MWAIT_EXTENSIONS 3u    /* leaf 5 ECX: listed, interrupts end it though masked */
 #define CLFLUSH_LINE (8u << 8) /* leaf 1 EBX: 8 quadwords */
 /* Leaf 0Dh: XSAVE areas have the legacy region and the header alone (SDM vol. 1, 13.2). */
 #define XSAVE_COMPONENTS 3u
@@ -123,7 +126,10 @@ cpuid_leaf(const struct model_identity *id, uint32_t leaf, uint32_t subleaf, uin
 			out[1] = CLFLUSH_LINE;
 	} else if (leaf == 2)
 		out[0] = 1; /* no cache descriptors */
-	else if (leaf == 7 && id->max_leaf >= 7) {
+	else if (leaf == 5 && (id->features2 & CPUID_MONITOR)) {
+		out[0] = out[1] = MONITOR_LINE;
+		out[2] = MWAIT_EXTENSIONS;
+	} else if (leaf == 7 && id->max_leaf >= 7) {
 		out[1] = id->leaf7_ebx;
 		out[2] = id->leaf7_ecx;
 	} else if (leaf == 13 && id->max_leaf >= 13) {
@@ -151,6 +157,8 @@ cpuid_state_bits(const struct cpu *c, uint32_t out[4])
 {
 	if ((out[2] & CPUID_XSAVE) && (c->s->sregs.cr4 & CR4_OSXSAVE))
 		out[2] |= CPUID_OSXSAVE;
+	if (!(c->s->msr.misc_enable & MISC_ENABLE_MONITOR))
+		out[2] &= ~CPUID_MONITOR;
 	if (!has_apic(c))
 		out[2] &= ~(CPUID_X2APIC | CPUID_TSC_DEADLINE);
 	if (!has_apic(c) || !(c->s->sregs.apic_base & APIC_BASE_EN))
@@ -194,6 +202,15 @@ do_rdtsc(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	RAX(s) = (uint32_t)now;
 	RDX(s) = now >> 32;
 	return (OP_END);
+}
+
+/* There are no counters: no number of one is good (SDM vol. 2B, RDPMC). */
+enum op_result
+do_rdpmc(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	(void)op;
+	return (fault_code(c, VEC_GP, 0,
+	    c->cpl != 0 && !(s->sregs.cr4 & CR4_PCE) ? CAUSE_PRIVILEGE : CAUSE_RESERVED));
 }
 
 /* MSRs that are plain storage. */

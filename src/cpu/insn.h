@@ -60,7 +60,7 @@ void bind_operands(struct op *op, const struct decoded *d);
 /* The row of an opcode of the x87, or of one whose mnemonic is ambiguous; else NULL. */
 const struct insn *fpu_row(unsigned model, const ZydisDecodedInstruction *insn);
 bind_fn bind_alu, bind_unary, bind_generic, bind_branch, bind_loop, bind_string, bind_stack,
-    bind_far, bind_io, bind_sized, bind_shift, bind_table;
+    bind_far, bind_io, bind_sized, bind_shift, bind_table, bind_monitor;
 
 /* Families, by the file that has them. */
 extern const struct family fam_add, fam_or, fam_adc, fam_sbb, fam_and, fam_sub, fam_xor, fam_cmp,
@@ -70,6 +70,7 @@ extern const struct family fam_jo, fam_jno, fam_jb, fam_jnb, fam_jz, fam_jnz, fa
     fam_ret, fam_loop, fam_loope, fam_loopne, fam_jcxz;			     /* branch.c */
 extern const struct family fam_push, fam_pop, fam_lea, fam_movzx, fam_movsx; /* move.c */
 extern const struct family fam_in, fam_out, fam_hlt;			     /* io.c */
+extern const struct family fam_mwait;					     /* monitor.c */
 extern const struct family fam_shl, fam_shr, fam_sar;			     /* shift.c */
 
 /* Plain handlers, by the file that has them. */
@@ -87,10 +88,11 @@ plain_fn do_jmp_far, do_call_far, do_ret_far, do_int, do_int3, do_int1, do_into,
     do_ud; /* branch.c */
 plain_fn do_cli, do_sti, do_mov_cr, do_mov_dr, do_lgdt, do_lidt, do_sgdt, do_sidt, do_lldt, do_ltr,
     do_sldt, do_str, do_lmsw, do_smsw, do_clts, do_lar, do_lsl, do_verr, do_verw, do_arpl, do_invd,
-    do_invlpg, do_wait, do_stac, do_clac;			       /* system.c */
-plain_fn do_syscall, do_sysret, do_sysenter, do_sysexit, do_swapgs;    /* long.c */
-plain_fn do_cpuid, do_rdtsc, do_rdtscp, do_rdmsr, do_wrmsr, do_vmcall; /* identity.c */
-plain_fn do_no_fpu;						       /* x87.c */
+    do_invlpg, do_wait, do_stac, do_clac;					 /* system.c */
+plain_fn do_syscall, do_sysret, do_sysenter, do_sysexit, do_swapgs;		 /* long.c */
+plain_fn do_cpuid, do_rdtsc, do_rdtscp, do_rdpmc, do_rdmsr, do_wrmsr, do_vmcall; /* identity.c */
+plain_fn do_monitor, do_rdrand;							 /* monitor.c */
+plain_fn do_no_fpu;								 /* x87.c */
 /* WAIT behind its check for #NM: an x87 exception may be pending. */
 enum op_result x87_wait(struct cpu *c, struct vcpu_state *s);
 

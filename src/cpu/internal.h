@@ -158,6 +158,9 @@ struct watch {
 	uint8_t bits;  /* in DR6; 0: the debugger's */
 };
 
+#define MONITOR_LINE 64
+#define NO_LINE UINT64_MAX
+
 struct cpu {
 	/* Hot. */
 	int64_t left; /* instructions until the budget is used up */
@@ -206,6 +209,8 @@ struct cpu {
 	struct cpu_inout inout;
 	uint64_t hole;
 	const char *error;
+	uint64_t monitored; /* physical address of MONITOR's line, or NO_LINE */
+	uint64_t random;    /* RDRAND's state */
 
 	struct cpu_fault faults[CPU_FAULT_RING];
 	unsigned nfaults;
@@ -442,6 +447,9 @@ go_to(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t rip)
 /* Deliver c->fault at OP; NULL. */
 const struct trace *op_fault(struct cpu *c, const struct op *op, struct vcpu_state *s);
 op_fn op_plain, op_leave, op_end;
+
+/* Somebody else wrote SIZE bytes at PA: does that end an MWAIT? monitor.c */
+void monitor_written(struct cpu *c, uint64_t pa, uint64_t size);
 
 /* --- faults (fault.c) ----------------------------------------------------------------------- */
 

@@ -34,6 +34,7 @@ static void
 memory_written(void *opaque, uint64_t gpa, uint64_t size)
 {
 	trace_drop_range(opaque, gpa, size);
+	monitor_written(opaque, gpa, size);
 }
 
 static bool
@@ -70,6 +71,8 @@ cpu_create(
 	c->bus = bus;
 	c->config = *config;
 	c->traits = cpu_traits_of(config->model);
+	c->monitored = NO_LINE;
+	c->random = config->random_seed;
 	if (!allocate(c) ||
 	    memory_listen(mem,
 		&(struct memory_listener){

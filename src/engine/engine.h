@@ -61,6 +61,7 @@ struct engine_world {
 	/* The time stamp counter at this instant. NULL: counts instructions. */
 	uint64_t (*tsc)(void *opaque);
 	void *tsc_opaque;
+	uint64_t random_seed; /* of RDRAND, where the engine makes its numbers */
 };
 
 enum engine_option {

@@ -22,6 +22,7 @@ soft_create(struct vcpu *vcpu)
 	    .apic = w->apic,
 	    .tsc = w->tsc,
 	    .tsc_opaque = w->tsc_opaque,
+	    .random_seed = w->random_seed,
 	};
 
 	vcpu->engine = cpu_create(vcpu->state, w->mem, w->bus, &config);

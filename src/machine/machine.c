@@ -1,6 +1,8 @@
 /* The machine's life: building it, guest time, the run loop, events from outside, resets. */
 #include "machine/machine.h"
 
+#include <sys/random.h>
+
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -123,6 +125,17 @@ init_bios(struct machine *m)
 	timer_init(&m->wake, wake_up, m);
 }
 
+/* RDRAND: no two runs alike, but for those that count instructions. */
+static uint64_t
+random_seed(const struct machine_config *config)
+{
+	uint64_t seed = 0;
+
+	if (config->clock == MACHINE_CLOCK_HOST && getrandom(&seed, sizeof(seed), 0) < 0)
+		seed = machine_host_ns();
+	return (seed);
+}
+
 int
 machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *config,
     struct vmm_error *err)
@@ -145,6 +158,7 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 	    .int_ack_opaque = m,
 	    .tsc = tsc_now,
 	    .tsc_opaque = m,
+	    .random_seed = random_seed(config),
 	};
 	if (vcpu_create(&m->vcpu, config->engine, m->state, vmm_vmx(ctx, 0), &world,
 		config->engine_options) != 0)
