@@ -11,7 +11,7 @@ tlb_flush(struct cpu *c)
 		for (int i = 0; i < TLB_SIZE; i++)
 			c->tlbs[t][i].rtag = c->tlbs[t][i].wtag = TLB_INVALID;
 	c->generation++;
-	c->key = c->generation << 8 | c->mode;
+	key_changed(c);
 }
 
 /* #SS for the stack segment, #GP for all others, error code 0. */

@@ -87,7 +87,7 @@ shut_down(struct cpu *c)
 	c->exit = CPU_EXIT_TRIPLE_FAULT;
 }
 
-/* Else a guest that faults for ever would never use up its budget. */
+/* An event is worth an instruction: else a guest that faults for ever would use up no budget. */
 static void
 use_budget(struct cpu *c)
 {
@@ -103,7 +103,6 @@ static void
 deliver_chain(struct cpu *c, int previous)
 {
 	c->trap_cancel = true;
-	use_budget(c);
 	for (;;) {
 		struct pending_fault f = c->fault;
 
@@ -143,6 +142,7 @@ fault_deliver(struct cpu *c)
 	/* An instruction that faults has not hit its data breakpoints. */
 	c->s->events.pending_debug = 0;
 	c->debugger_hit = false;
+	use_budget(c);
 	deliver_chain(c, -1);
 }
 

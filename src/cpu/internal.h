@@ -124,7 +124,7 @@ struct seg_cache {
 
 struct jcache_entry {
 	uint64_t lin;
-	uint64_t key; /* generation and mode */
+	uint64_t key; /* as struct cpu's */
 	struct trace *trace;
 };
 
@@ -147,6 +147,9 @@ enum attention {
 	ATT_TRAP = 16, /* RFLAGS.TF */
 	ATT_STOP = 32,
 };
+
+/* In struct cpu's key: code that privilege 3 may fetch is not what others may, and the reverse. */
+#define KEY_USER 0x80u
 
 enum mode_bits { MODE_D = 1, MODE_L = 2, MODE_PE = 4, MODE_VM = 8, MODE_STEP = 16 };
 
@@ -173,7 +176,7 @@ struct cpu {
 	uint64_t cs_end;    /* CS.limit + 1 */
 	uint64_t sp_mask;   /* stack pointer width */
 	uint64_t ip_mask;   /* where RIP wraps around */
-	uint64_t key;	    /* generation << 8 | mode */
+	uint64_t key;	    /* generation << 8 | KEY_USER | mode: key_changed() */
 	uint64_t mem_value; /* result of load_slow */
 	uint8_t cpl;
 	uint8_t mode;
@@ -324,6 +327,13 @@ bool pdptes_valid(struct cpu *c, uint64_t cr3);
 /* Privilege CPL from now on: which TLB serves. */
 void set_cpl(struct cpu *c, unsigned cpl);
 void tlb_choose(struct cpu *c);
+
+/* The generation of the TLB, the mode or the privilege changed: jump cache entries hold by it. */
+static inline void
+key_changed(struct cpu *c)
+{
+	c->key = c->generation << 8 | (c->cpl == 3 ? KEY_USER : 0) | c->mode;
+}
 
 /* Slow paths (access.c): everything that the TLB does not know. load_slow leaves c->mem_value. */
 bool load_slow(struct cpu *c, unsigned seg, uint64_t ea, unsigned size);

@@ -75,7 +75,7 @@ mode_changed(struct cpu *c)
 		c->cpl = 3;
 	else
 		c->cpl = c->mode & MODE_PE ? (uint8_t)segment_dpl(sr->seg[SEG_SS].access) : 0;
-	c->key = c->generation << 8 | c->mode;
+	key_changed(c);
 }
 
 /* Translations go when what they were made under has changed. */
@@ -119,6 +119,7 @@ void
 set_cpl(struct cpu *c, unsigned cpl)
 {
 	c->cpl = (uint8_t)cpl;
+	key_changed(c);
 	tlb_choose(c);
 }
 

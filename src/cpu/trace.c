@@ -93,6 +93,7 @@ kill_trace(struct cpu *c, struct trace *t)
 	t->dead = true;
 	for (unsigned i = 0; i <= t->nops; i++)
 		t->ops[i].fn = op_leave;
+	t->ops[t->nops].idx = t->nops; /* op_leave counts the ops before it */
 	unhash(c, t);
 }
 
