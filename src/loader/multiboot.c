@@ -17,12 +17,12 @@
 #define INFO_CMDLINE 4u
 #define INFO_MODULES 8u
 #define INFO_MMAP 64u
-#define INFO_ADDRESS 0x9000u
-#define CMDLINE_ADDRESS 0x9400u
-#define CMDLINE_MAX 0x400u
-#define MMAP_ADDRESS 0x9200u
+/* What is told to the kernel, in a page of its own: offsets in it. */
+#define MODULE_OFFSET 0x180u
+#define MMAP_OFFSET 0x200u
 #define MMAP_ENTRIES 3
-#define MODULE_ADDRESS 0x9180u
+#define CMDLINE_OFFSET 0x400u
+#define CMDLINE_MAX 0xc00u
 #define LOW_END 0x9fc00u /* where the BIOS keeps its data */
 #define MB 0x100000ull
 
@@ -113,32 +113,41 @@ fill_mmap(struct mmap_entry *map, uint64_t low_size, uint64_t high_size)
 	return (n);
 }
 
-/* The module goes to the page behind the kernel; its string is empty. */
-static int
-place_module(struct vmctx *ctx, const struct loader_file *file, uint64_t kernel_end,
-    struct module *module, struct vmm_error *err)
+/* The next SIZE bytes that are free from *END on, in whole pages, clear of the BIOS's memory. */
+static uint64_t
+take_pages(uint64_t *end, uint64_t size)
 {
-	uint64_t at = (kernel_end + 0xfff) & ~0xfffull;
+	uint64_t at = (*end + X86_PAGE_MASK) & ~(uint64_t)X86_PAGE_MASK;
 
-	if (at + file->size > UINT32_MAX)
-		return (vmm_fail(err, ENOMEM, "%s: too little memory for it", file->path));
-	*module = (struct module){
-	    .start = (uint32_t)at,
-	    .end = (uint32_t)(at + file->size),
-	    .string = MODULE_ADDRESS + (uint32_t)offsetof(struct module, reserved),
-	};
-	return (loader_copy(ctx, file, at, 0, file->size, file->size, err));
+	if (at < MB && at + size > LOW_END)
+		at = MB;
+	*end = at + size;
+	return (at);
 }
 
 static int
-write_info(
-    struct vmctx *ctx, const char *cmdline, const struct module *module, struct vmm_error *err)
+place_module(struct vmctx *ctx, const struct loader_file *file, uint64_t *end,
+    struct module *module, struct vmm_error *err)
+{
+	uint64_t at = take_pages(end, file->size);
+
+	if (*end > UINT32_MAX)
+		return (vmm_fail(err, ENOMEM, "%s: too little memory for it", file->path));
+	*module = (struct module){.start = (uint32_t)at, .end = (uint32_t)*end};
+	return (loader_copy(ctx, file, at, 0, file->size, file->size, err));
+}
+
+/* The information structure for KERNEL and its MODULE (end 0: none), behind both. */
+static int
+write_info(struct vmctx *ctx, const char *cmdline, struct module *module,
+    struct loader_kernel *kernel, struct vmm_error *err)
 {
 	struct memory *mem = vmm_memory(ctx, err);
+	uint32_t at = (uint32_t)take_pages(&kernel->end, X86_PAGE_SIZE);
 	struct mmap_entry map[MMAP_ENTRIES];
 	struct info info = {.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MMAP,
-	    .cmdline = CMDLINE_ADDRESS,
-	    .mmap_addr = MMAP_ADDRESS};
+	    .cmdline = at + CMDLINE_OFFSET,
+	    .mmap_addr = at + MMAP_OFFSET};
 	uint64_t low_size, high_size;
 
 	if (mem == NULL)
@@ -149,16 +158,19 @@ write_info(
 	if (module->end != 0) {
 		info.flags |= INFO_MODULES;
 		info.mods_count = 1;
-		info.mods_addr = MODULE_ADDRESS;
+		info.mods_addr = at + MODULE_OFFSET;
+		/* Its string is empty: the field behind the pointer is 0. */
+		module->string = info.mods_addr + (uint32_t)offsetof(struct module, reserved);
 	}
 	info.mem_lower = (uint32_t)((low_size < LOW_END ? low_size : LOW_END) >> 10);
 	info.mem_upper = low_size > MB ? (uint32_t)((low_size - MB) >> 10) : 0;
 	info.mmap_length = (uint32_t)(fill_mmap(map, low_size, high_size) * sizeof(map[0]));
-	if (!memory_load(mem, INFO_ADDRESS, &info, sizeof(info)) ||
-	    !memory_load(mem, MODULE_ADDRESS, module, sizeof(*module)) ||
-	    !memory_load(mem, MMAP_ADDRESS, map, info.mmap_length) ||
-	    !memory_load(mem, CMDLINE_ADDRESS, cmdline, strlen(cmdline) + 1))
+	if (!memory_load(mem, at, &info, sizeof(info)) ||
+	    !memory_load(mem, at + MODULE_OFFSET, module, sizeof(*module)) ||
+	    !memory_load(mem, at + MMAP_OFFSET, map, info.mmap_length) ||
+	    !memory_load(mem, at + CMDLINE_OFFSET, cmdline, strlen(cmdline) + 1))
 		return (vmm_fail(err, ENOMEM, "%s: too little memory", vmm_name(ctx)));
+	kernel->info = at;
 	return (0);
 }
 
@@ -187,10 +199,9 @@ loader_multiboot(struct vmctx *ctx, const struct loader_file *file,
 		    vmm_fail(err, ENOEXEC, "%s: a multiboot kernel, but no ELF file", file->path));
 	if (error < 0 ||
 	    (module_file != NULL &&
-		place_module(ctx, module_file, kernel->end, &module, err) != 0) ||
-	    write_info(ctx, cmdline != NULL ? cmdline : "", &module, err) != 0)
+		place_module(ctx, module_file, &kernel->end, &module, err) != 0) ||
+	    write_info(ctx, cmdline != NULL ? cmdline : "", &module, kernel, err) != 0)
 		return (-1);
 	kernel->kind = LOADER_MULTIBOOT;
-	kernel->info = INFO_ADDRESS;
 	return (0);
 }

@@ -209,6 +209,7 @@ a_multiboot_kernel(void **state)
 	assert_int_equal(reg(*state, VM_REG_GUEST_RIP), MB + 32);
 	assert_int_equal(reg(*state, VM_REG_GUEST_RAX), 0x2badb002);
 	info = reg(*state, VM_REG_GUEST_RBX);
+	assert_true(info >= MB + sizeof(image)); /* not in its way, wherever it lies */
 	assert_int_equal(memory_get32(mem, info), 1 | 4 | 64);
 	assert_int_equal(memory_get32(mem, info + 4), 639);
 	assert_int_equal(memory_get32(mem, info + 8), 3 * 1024);
