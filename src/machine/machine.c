@@ -7,8 +7,10 @@
 #include <string.h>
 #include <time.h>
 
-#define POLL_NS 10000000ull	 /* how often the host is asked, while the guest runs */
-#define BUDGET 100000u		 /* instructions between two looks at the clock */
+#define POLL_NS 10000000ull /* how often the host is asked, while the guest runs */
+#define BUDGET 100000u	    /* instructions between two looks at the clock */
+#define BUDGET_MIN 500u
+#define HOST_NS 4u		 /* what an instruction is taken to cost, when a timer is near */
 #define ICOUNT_NS 10u		 /* guest ns an instruction takes under --clock icount */
 #define ICOUNT_EPOCH 946684800ll /* 2000-01-01: where CMOS starts then */
 #define IDLE_NS 50000000ull	 /* the longest sleep between two looks */
@@ -50,6 +52,16 @@ tsc_now(void *opaque)
 	return (clock_now(&m->clock)); /* 1 GHz */
 }
 
+/* Somebody armed a timer ahead of all others: what the CPU may run until then is less. */
+static void
+sooner(void *opaque, uint64_t deadline)
+{
+	struct machine *m = opaque;
+
+	(void)deadline;
+	vcpu_kick(&m->vcpu);
+}
+
 /* Guest time is kept in the state file, so that a stopped VM goes on where it was. */
 static int
 time_restored(void *owner)
@@ -73,6 +85,8 @@ init_time(struct machine *m, struct vmm_error *err)
 	bool host = m->config.clock == MACHINE_CLOCK_HOST;
 
 	clock_init(&m->clock, host ? host_clock : icount_clock, m);
+	m->clock.sooner = sooner;
+	m->clock.sooner_opaque = m;
 	m->host_base = machine_host_ns();
 	m->clock.wall_offset = host ? (int64_t)time(NULL) : ICOUNT_EPOCH;
 	m->time.wall_offset = m->clock.wall_offset;
@@ -328,21 +342,23 @@ poll_host(struct machine *m)
 	m->config.host.poll(m->config.host.opaque);
 }
 
-/* Instructions until somebody must look: under icount exactly to the next timer. */
+/*
+ * Instructions until somebody must look: under icount exactly to the next timer; with the host's
+ * clock as far as it will not be late by much.
+ */
 static uint64_t
 budget(struct machine *m)
 {
-	uint64_t next, now;
+	uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock), n;
 
-	if (m->config.clock == MACHINE_CLOCK_HOST)
-		return (BUDGET);
-	next = clock_next(&m->clock);
-	now = clock_now(&m->clock);
 	if (next <= now)
 		return (1);
 	/* Rounded up, without overflow when no timer is armed. */
-	next = (next - now - 1) / ICOUNT_NS + 1;
-	return (next < BUDGET ? next : BUDGET);
+	if (m->config.clock == MACHINE_CLOCK_ICOUNT)
+		n = (next - now - 1) / ICOUNT_NS + 1;
+	else
+		n = (next - now) / HOST_NS + BUDGET_MIN;
+	return (n < BUDGET ? n : BUDGET);
 }
 
 enum machine_end
