@@ -322,7 +322,13 @@ do_int3(struct cpu *c, const struct op *op, struct vcpu_state *s)
 enum op_result
 do_int1(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	return (interrupt_software(c, VEC_DB, EVENT_PRIV_SW_EXCEPTION, op_next_rip(op, s)));
+	enum op_result result =
+	    interrupt_software(c, VEC_DB, EVENT_PRIV_SW_EXCEPTION, op_next_rip(op, s));
+
+	/* Its own debug exception is also that of the breakpoints that waited behind MOV SS. */
+	if (result != OP_FAULT)
+		s->events.pending_debug = 0;
+	return (result);
 }
 
 enum op_result

@@ -7,7 +7,7 @@
 # that hit a breakpoint in its last iteration, and shows a step behind ICEBP: assembled with
 # --defsym LENIENT=1, without these, it passes there too.
 	.include "guest.inc"
-	.equ SECTORS, 8
+	.equ SECTORS, 9
 
 	.equ CODE, 0x08
 	.equ DATA, 0x10
@@ -224,6 +224,15 @@ start32:
 	.ifndef LENIENT
 # --- ICEBP: #DB behind it, nothing in DR6
 	arm	0
+	.byte	0xf1
+1:	nop
+	hit	1, 0, 1b
+# --- a breakpoint of MOV SS that waits for ICEBP is one with it
+	mov	eax, word_1
+	mov	dr0, eax
+	mov	word ptr [word_1], DATA
+	arm	0x000f0402
+	mov	ss, [word_1]
 	.byte	0xf1
 1:	nop
 	hit	1, 0, 1b
