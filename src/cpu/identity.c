@@ -255,11 +255,13 @@ msr_storage(struct vcpu_state *s, uint32_t number)
 	}
 }
 
-/* MSRs that read 0 and take any write: kernels use them on every Intel processor. */
+/* MSRs that read 0 and take any write: kernels use them on every Intel processor. MCG_CAP says
+ * that there are no machine check banks. */
 static bool
 msr_is_empty(uint32_t number)
 {
-	return (number == MSR_PLATFORM_ID || number == MSR_MICROCODE);
+	return (number == MSR_PLATFORM_ID || number == MSR_MICROCODE || number == MSR_MCG_CAP ||
+	    number == MSR_MCG_STATUS);
 }
 
 /* Whether VALUE may be written to the MSR: canonical addresses, no reserved bits. */

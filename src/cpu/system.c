@@ -336,6 +336,8 @@ load_table(struct cpu *c, const struct op *op, struct vcpu_state *s, struct x86_
 	if (!load(c, op->seg, ea, 2, &limit) ||
 	    !load(c, op->seg, (ea + 2) & op->amask, width, &base))
 		return (OP_FAULT);
+	if (op->size == 8 && !is_canonical(base))
+		return (fault(c, VEC_GP, CAUSE_RESERVED));
 	table->limit = (uint32_t)limit;
 	table->base = op->size == 2 ? base & 0xffffff : base;
 	return (OP_NEXT);
@@ -422,6 +424,8 @@ system_segment(struct cpu *c, uint16_t selector, struct x86_segment *seg)
 	if (!sys_load(c, c->s->sregs.gdtr.base + SEL_INDEX(selector) + 8, 8, &descriptor))
 		return (false);
 	seg->base |= descriptor << 32;
+	if (!is_canonical(seg->base))
+		return (selector_fault(c, VEC_GP, selector), false);
 	return (true);
 }
 

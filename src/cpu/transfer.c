@@ -304,8 +304,10 @@ drop_privileged_segments(struct cpu *c)
 		bool conforming = (sr->access & (AR_TYPE_CODE | AR_TYPE_CONFORM)) ==
 		    (AR_TYPE_CODE | AR_TYPE_CONFORM);
 
+		/* The base stays: in 64-bit mode FS and GS go on with theirs. */
 		if (!(sr->access & AR_UNUSABLE) && !conforming && segment_dpl(sr->access) < c->cpl)
-			segment_set(c, data[i], &(struct x86_segment){.access = AR_UNUSABLE});
+			segment_set(c, data[i],
+			    &(struct x86_segment){.base = sr->base, .access = AR_UNUSABLE});
 	}
 }
 
