@@ -127,6 +127,10 @@ decode_hour(const struct mc146818 *chip, uint8_t value)
 	return (decode(chip, value & 0x7f) % 12 + ((value & HOUR_PM) != 0 ? 12 : 0));
 }
 
+/* Days from year 0 to 1970, and in 10000 years, after which the four digits begin anew. */
+#define DAYS_TO_1970 719528
+#define DAYS_10000 3652425
+
 static struct moment
 moment_of(const struct mc146818 *chip, int64_t seconds)
 {
@@ -138,6 +142,7 @@ moment_of(const struct mc146818 *chip, int64_t seconds)
 		rest += DAY;
 		days--;
 	}
+	days = ((days + DAYS_TO_1970) % DAYS_10000 + DAYS_10000) % DAYS_10000 - DAYS_TO_1970;
 	date_of_days(days, &m);
 	m.second = (int)(rest % 60);
 	m.minute = (int)(rest / 60 % 60);

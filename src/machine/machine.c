@@ -66,8 +66,13 @@ sooner(void *opaque, uint64_t deadline)
 static int
 time_restored(void *owner)
 {
+	const int64_t wall_max = 400000000000; /* more than 9999 years */
 	struct machine *m = owner;
 
+	/* Three hundred years of guest time leave room for any timer. */
+	if (m->time.guest_ns > INT64_MAX || m->time.wall_offset > wall_max ||
+	    m->time.wall_offset < -wall_max)
+		return (-1);
 	m->host_base = machine_host_ns() - m->time.guest_ns;
 	m->clock.wall_offset = m->time.wall_offset;
 	return (0);
@@ -150,6 +155,17 @@ random_seed(const struct machine_config *config)
 	return (seed);
 }
 
+/* Everything on the board but the vCPU. */
+static int
+build(struct machine *m, struct vmm_error *err)
+{
+	if (init_time(m, err) != 0)
+		return (-1);
+	board_init(m);
+	init_bios(m);
+	return (board_add_sections(m, err));
+}
+
 int
 machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *config,
     struct vmm_error *err)
@@ -178,11 +194,10 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 		config->engine_options) != 0)
 		return (vmm_fail(
 		    err, errno, "%s: cannot make a vCPU: %s", vmm_name(ctx), strerror(errno)));
-	if (init_time(m, err) != 0)
-		return (-1);
-	board_init(m);
-	init_bios(m);
-	return (board_add_sections(m, err));
+	if (build(m, err) == 0)
+		return (0);
+	vcpu_destroy(&m->vcpu);
+	return (-1);
 }
 
 void

@@ -151,6 +151,19 @@ setting_the_time(void **state)
 	assert_date(0x20, 0x24, 0x03, 0x02, 7);
 }
 
+/* The day before the first of year 0 is the last of year 9999: there are four digits. */
+static void
+years_begin_anew(void **state)
+{
+	(void)state;
+	set_time(0, 0, 0x01, 0, 0x12, 0, 0);
+	fake_clock_run(&fake, 1000 * MS);
+	assert_int_equal(get(RTC_CENTURY), 0x99);
+	assert_int_equal(get(RTC_YEAR), 0x99);
+	assert_int_equal(get(RTC_MONTH), 0x12);
+	assert_int_equal(get(RTC_DAY), 0x31);
+}
+
 static void
 setting_one_register(void **state)
 {
@@ -485,6 +498,7 @@ main(void)
 	    CASE(formats),
 	    CASE(agrees_with_the_calendar),
 	    CASE(setting_the_time),
+	    CASE(years_begin_anew),
 	    CASE(setting_one_register),
 	    CASE(setting_12_hour_time),
 	    CASE(odd_values_do_no_harm),
