@@ -182,7 +182,7 @@ do_cpuid(struct cpu *c, const struct op *op, struct vcpu_state *s)
 }
 
 static uint64_t
-tsc_now(const struct cpu *c)
+tsc_now(struct cpu *c)
 {
 	uint64_t now =
 	    c->config.tsc != NULL ? c->config.tsc(c->config.tsc_opaque) : cpu_instructions(c);
@@ -190,15 +190,29 @@ tsc_now(const struct cpu *c)
 	return (now + c->s->msr.tsc_offset);
 }
 
+/* Around what asks for the time: the ops before OP in its trace are counted only at its end. */
+static void
+count_begin(struct cpu *c, const struct op *op)
+{
+	c->left -= op->idx;
+}
+
+static void
+count_end(struct cpu *c, const struct op *op)
+{
+	c->left += op->idx;
+}
+
 enum op_result
 do_rdtsc(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	uint64_t now;
 
-	(void)op;
 	if ((s->sregs.cr4 & CR4_TSD) && c->cpl != 0)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
+	count_begin(c, op);
 	now = tsc_now(c);
+	count_end(c, op);
 	RAX(s) = (uint32_t)now;
 	RDX(s) = now >> 32;
 	return (OP_END);
@@ -355,9 +369,12 @@ enum op_result
 do_rdmsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	uint64_t value;
+	bool ok;
 
-	(void)op;
-	if (c->cpl != 0 || !msr_read(c, (uint32_t)RCX(s), &value))
+	count_begin(c, op);
+	ok = c->cpl == 0 && msr_read(c, (uint32_t)RCX(s), &value);
+	count_end(c, op);
+	if (!ok)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	RAX(s) = (uint32_t)value;
 	RDX(s) = value >> 32;
@@ -367,8 +384,12 @@ do_rdmsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 enum op_result
 do_wrmsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	(void)op;
-	if (c->cpl != 0 || !msr_write(c, (uint32_t)RCX(s), RDX(s) << 32 | (uint32_t)RAX(s)))
+	bool ok;
+
+	count_begin(c, op);
+	ok = c->cpl == 0 && msr_write(c, (uint32_t)RCX(s), RDX(s) << 32 | (uint32_t)RAX(s));
+	count_end(c, op);
+	if (!ok)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	cpu_sregs_changed(c);
 	return (OP_END);

@@ -47,7 +47,7 @@ days_of_date(int64_t year, int month, int day)
 		year--;
 		month += 12;
 	}
-	era = year / 400;
+	era = (year >= 0 ? year : year - 399) / 400;
 	year_of_era = year - era * 400;
 	day_of_year = (153 * (month - 3) + 2) / 5 + day - 1;
 	return (era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 +
