@@ -229,6 +229,9 @@ start32:
 	rdmsr
 	or	eax, edx
 	check	z
+	rdtsc				# this instant: comes before the next instruction
+	wrmsr
+	take	0x46
 	put	LVT_TIMER, 0x10000
 3:
 	.ifndef LENIENT
