@@ -260,6 +260,26 @@ bytes_get(const void *p, unsigned size)
 	}
 }
 
+/* The same for stores; no call even where SIZE is not a constant. */
+static inline __attribute__((always_inline)) void
+bytes_put(void *p, unsigned size, uint64_t value)
+{
+	switch (size) {
+	case 1:
+		memcpy(p, &value, 1);
+		break;
+	case 2:
+		memcpy(p, &value, 2);
+		break;
+	case 4:
+		memcpy(p, &value, 4);
+		break;
+	default:
+		memcpy(p, &value, 8);
+		break;
+	}
+}
+
 static inline uint64_t
 reg_get(struct vcpu_state *s, uint16_t offset, unsigned size)
 {
@@ -272,7 +292,7 @@ reg_set(struct vcpu_state *s, uint16_t offset, unsigned size, uint64_t value)
 {
 	if (size == 4)
 		size = 8, value = (uint32_t)value;
-	memcpy(reg_at(s, offset), &value, size);
+	bytes_put(reg_at(s, offset), size, value);
 }
 
 #define MMX_OFFSET(n) \
@@ -390,7 +410,7 @@ store(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, uint64_t value)
 
 	if (likely(ea + size <= sc->wend && (lin & ~(uint64_t)X86_PAGE_MASK) == e->wtag &&
 		(lin & X86_PAGE_MASK) <= X86_PAGE_SIZE - size)) {
-		memcpy((void *)(e->addend + lin), &value, size);
+		bytes_put((void *)(e->addend + lin), size, value);
 		if (unlikely(code_at(*e->code, lin & X86_PAGE_MASK, size)))
 			store_hit_code(c, e, lin, size);
 		return (true);

@@ -28,13 +28,9 @@ wide_set(struct vcpu_state *s, unsigned size, uint64_t low, uint64_t high)
 static void
 multiply_flags(struct cpu *c, uint64_t low, unsigned size, bool overflow)
 {
-	uint32_t fl = overflow ? RFLAGS_CF | RFLAGS_OF : 0;
-
-	if (sign_extend(low, size) < 0)
-		fl |= RFLAGS_SF;
-	if (!__builtin_parity((uint32_t)low & 0xff))
-		fl |= RFLAGS_PF;
-	flags_set(c, fl);
+	/* 1 with its parity turned over stands for a 0 that leaves ZF clear. */
+	c->fl_res = low != 0 ? sign_extend(low, size) : 1;
+	c->fl_aux = (overflow ? AUX_CF : 0) | (low != 0 ? 0 : 0x100);
 }
 
 enum op_result
@@ -73,14 +69,16 @@ enum op_result
 do_imul2(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	uint64_t a, b = op->third ? (uint64_t)op->imm : reg_get(s, op->dst, op->size), low;
-	__int128 product;
+	int64_t product;
+	bool overflow;
 
 	if (!src_get(c, op, s, &a))
 		return (OP_FAULT);
-	product = (__int128)sign_extend(a, op->size) * sign_extend(b, op->size);
+	overflow =
+	    __builtin_mul_overflow(sign_extend(a, op->size), sign_extend(b, op->size), &product);
 	low = (uint64_t)product & size_mask(op->size);
 	reg_set(s, op->dst, op->size, low);
-	multiply_flags(c, low, op->size, product != sign_extend(low, op->size));
+	multiply_flags(c, low, op->size, overflow || product != sign_extend(low, op->size));
 	return (OP_NEXT);
 }
 
