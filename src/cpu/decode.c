@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#ifdef INSN_COVERAGE
+#include "cpu/coverage.h"
+#endif
 #include "cpu/old.h"
 
 /* One Zydis decoder for each of our modes. */
@@ -429,6 +432,23 @@ sreg_missing(const struct cpu *c, const struct op *op)
 	    (op->imm != 0 ? op->src : op->dst) >= c->traits->sregs);
 }
 
+/* Zydis' decoding, and in real mode a second try at what it has in protected mode alone. */
+static ZyanStatus
+take_apart(const struct cpu *c, const uint8_t *code, unsigned available,
+    ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
+{
+	const struct decoder *d = c->decoder;
+	const ZydisDecoder *decoder = decoder_for(c);
+	ZyanStatus status = ZydisDecoderDecodeFull(decoder, code, available, insn, operands);
+	const struct insn *row;
+
+	if (status != ZYDIS_STATUS_DECODING_ERROR || decoder != &d->real16 ||
+	    !ZYAN_SUCCESS(ZydisDecoderDecodeFull(&d->legacy16, code, available, insn, operands)))
+		return (status);
+	row = insn_row(insn->mnemonic);
+	return (row != NULL && (row->flags & INSN_REAL) ? ZYAN_STATUS_SUCCESS : status);
+}
+
 /* A chain of prefixes beyond what is looked at: those that later ones make up for, as one NOP. */
 static int
 take_redundant(const struct old_code *old, struct op *op, bool *ends)
@@ -457,7 +477,7 @@ decode_op(struct cpu *c, const uint8_t *code, unsigned available, struct op *op,
 		old_code_read(c, code, available, &old);
 		code = old.bytes;
 	}
-	status = ZydisDecoderDecodeFull(decoder_for(c), code, old.available, &insn, operands);
+	status = take_apart(c, code, old.available, &insn, operands);
 	if ((status == ZYDIS_STATUS_NO_MORE_DATA || status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) &&
 	    available == INSN_MAX && traits->length_max > INSN_MAX)
 		return (take_redundant(&old, op, ends));
@@ -482,5 +502,9 @@ decode_op(struct cpu *c, const uint8_t *code, unsigned available, struct op *op,
 	if (traits->variants != NULL)
 		old_code_bind(c, &old, insn.mnemonic, op);
 	*ends = (op->insn->flags & INSN_ENDS) != 0;
+#ifdef INSN_COVERAGE
+	insn_coverage(c, op, insn.mnemonic);
+	*ends = true; /* decoded to be run at once */
+#endif
 	return (1);
 }

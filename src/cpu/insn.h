@@ -30,6 +30,7 @@ typedef bool bind_fn(struct op *op, const struct decoded *d);
 enum insn_flags {
 	INSN_ENDS = 1, /* always the last of its trace */
 	INSN_LOCK = 2, /* may carry LOCK when its destination is memory */
+	INSN_REAL = 4, /* is there in real mode too, where Zydis does not have it */
 };
 
 struct insn {
