@@ -83,6 +83,7 @@ rom:
 	.org	ROM_POST_ENTRY
 	cli
 	cld
+	fninit
 	xorw	%ax, %ax
 	movw	%ax, %ds
 	movw	%ax, %es

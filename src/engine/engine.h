@@ -58,6 +58,9 @@ struct engine_world {
 	int (*int_ack)(void *opaque);
 	void *int_ack_opaque;
 	struct apic_port apic; /* empty: no local APIC */
+	/* FERR#: an x87 exception waits while CR0.NE is 0. */
+	void (*ferr)(void *opaque);
+	void *ferr_opaque;
 	/* The time stamp counter at this instant. NULL: counts instructions. */
 	uint64_t (*tsc)(void *opaque);
 	void *tsc_opaque;

@@ -20,6 +20,8 @@ soft_create(struct vcpu *vcpu)
 	    .int_ack = w->int_ack,
 	    .int_ack_opaque = w->int_ack_opaque,
 	    .apic = w->apic,
+	    .ferr = w->ferr,
+	    .ferr_opaque = w->ferr_opaque,
 	    .tsc = w->tsc,
 	    .tsc_opaque = w->tsc_opaque,
 	    .random_seed = w->random_seed,

@@ -178,6 +178,7 @@ init_chips(struct machine *m)
 	m->kbc.reset = (struct line){.set = reset_line, .opaque = m};
 	i8237_init(&m->dma, m->mem);
 	vga_init(&m->vga, &m->clock);
+	portf0_init(&m->portf0, irq_line(m, 13));
 	post80_init(&m->post80);
 	for (unsigned i = 0; i < m->config.coms; i++) {
 		ns16550_init(&m->com[i], i, &m->clock, irq_line(m, com_irq[i]));
@@ -212,6 +213,7 @@ attach_ports(struct machine *m)
 	    {"port92", &port92_ports, &m->port92, 0x92, 1, 0},
 	    {"i8259", &i8259_ports, &m->pic[1], 0xa0, 2, 0},
 	    {"i8237", &i8237_high_ports, &m->dma, 0xc0, 32, 0},
+	    {"portf0", &portf0_ports, &m->portf0, 0xf0, 2, 0},
 	    {"debugcon", &debugcon_ports, &m->debugcon, 0xe9, 1, 0},
 	    {"bios", &trap_ports, m, TRAP_PORT, 1, 0},
 	    {"vga", &vga_ports, &m->vga, 0x3b0, 12, 0},
@@ -271,6 +273,7 @@ board_reset(struct machine *m)
 	i8042_reset(&m->kbc);
 	i8237_reset(&m->dma);
 	vga_reset(&m->vga);
+	portf0_reset(&m->portf0);
 	post80_reset(&m->post80);
 	for (unsigned i = 0; i < m->config.coms; i++)
 		ns16550_reset(&m->com[i]);
@@ -292,6 +295,7 @@ board_add_sections(struct machine *m, struct vmm_error *err)
 	    i8042_section(&m->kbc),
 	    i8237_section(&m->dma),
 	    vga_section(&m->vga),
+	    portf0_section(&m->portf0),
 	    post80_section(&m->post80),
 	};
 

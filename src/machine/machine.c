@@ -108,6 +108,14 @@ interrupt_acknowledge(void *opaque)
 	return (lapic_ack(&m->lapic));
 }
 
+static void
+coprocessor_error(void *opaque)
+{
+	struct machine *m = opaque;
+
+	portf0_error(&m->portf0);
+}
+
 /* A BIOS call that waits is due: the CPU leaves HLT as if something had woken it. */
 static void
 wake_up(void *opaque, uint64_t deadline)
@@ -186,6 +194,8 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 	    .apic = config->no_apic ? (struct apic_port){0} : lapic_port(&m->lapic),
 	    .int_ack = interrupt_acknowledge,
 	    .int_ack_opaque = m,
+	    .ferr = coprocessor_error,
+	    .ferr_opaque = m,
 	    .tsc = tsc_now,
 	    .tsc_opaque = m,
 	    .random_seed = random_seed(config),

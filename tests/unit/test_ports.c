@@ -4,6 +4,7 @@
 #include "device/debugcon.h"
 #include "device/debugexit.h"
 #include "device/port92.h"
+#include "device/portf0.h"
 #include "device/post80.h"
 #include "fake.h"
 
@@ -48,6 +49,27 @@ post_latch(void **state)
 	post80_reset(&chip);
 	assert_int_equal(post80_ports.read(&chip, 0, 1), 0);
 	assert_string_equal(post80_section(&chip).id, "post80");
+}
+
+static void
+coprocessor_latch(void **state)
+{
+	struct fake_line irq;
+	struct portf0 chip;
+
+	(void)state;
+	portf0_init(&chip, fake_line_connect(&irq));
+	portf0_error(&chip);
+	assert_true(irq.level);
+	irq.level = false;
+	portf0_section(&chip).restored(&chip);
+	assert_true(irq.level);
+	portf0_ports.write(&chip, 0, 1, 0);
+	assert_false(irq.level);
+	portf0_error(&chip);
+	portf0_reset(&chip);
+	assert_false(irq.level);
+	assert_string_equal(portf0_section(&chip).id, "portf0");
 }
 
 static void
@@ -99,6 +121,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(fast_a20_and_reset),
 	    cmocka_unit_test(post_latch),
+	    cmocka_unit_test(coprocessor_latch),
 	    cmocka_unit_test(debug_console),
 	    cmocka_unit_test(debug_exit),
 	};
