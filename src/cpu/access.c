@@ -30,13 +30,14 @@ canonical_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
 {
 	uint64_t lin = c->segc[seg].base + ea;
 
-	if (is_canonical(lin) && is_canonical(lin + size - 1))
+	/* An operand that reaches beyond is not aligned: where that is checked, it comes first. */
+	if (is_canonical(lin) &&
+	    (is_canonical(lin + size - 1) || (size <= 8 && c->tlb == c->tlbs[TLB_USER_ALIGNED])))
 		return (true);
 	return (segment_fault(c, seg, CAUSE_SEG_LIMIT, lin, 0));
 }
 
-/* May SIZE bytes at EA of segment SEG be read or written? */
-static bool
+bool
 segment_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool write)
 {
 	const struct x86_segment *sr;
@@ -63,22 +64,22 @@ segment_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool writ
 		low = (uint64_t)sr->limit + 1;
 		high = sr->access & AR_DB ? UINT32_MAX : UINT16_MAX;
 	}
-	/* Beyond 4 GB processors wrap around as they may (SDM vol. 3A, 5.3). */
-	if (ea < low || (last > high && high != UINT32_MAX))
+	/* Beyond 4 GB processors wrap around as they may, in segments up to there (vol. 3A, 5.3). */
+	if (ea < low || (last > high && (down || high != UINT32_MAX)))
 		return (segment_fault(c, seg, CAUSE_SEG_LIMIT, ea, sr->limit));
 	return (true);
 }
 
 /*
  * Operands must lie at multiples of their size where alignment checks are on (SDM vol. 3A, table
- * 6-7; those of 16 bytes come here as halves).
+ * 6-7; larger ones come here in parts as well).
  */
 static bool
 alignment_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
 {
 	uint64_t lin = c->segc[seg].base + ea;
 
-	if (c->tlb != c->tlbs[TLB_USER_ALIGNED] || (lin & (size - 1)) == 0)
+	if (c->tlb != c->tlbs[TLB_USER_ALIGNED] || size > 8 || (lin & (size - 1)) == 0)
 		return (true);
 	return (fault_at(c, VEC_AC, 0, CAUSE_ALIGNMENT, lin, size));
 }
@@ -288,7 +289,7 @@ probe_write(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
 void
 rmw_fault(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
 {
-	if (c->fault.vector == VEC_PF)
+	if (c->fault.vector == VEC_PF || c->fault.vector == VEC_AC)
 		(void)probe_write(c, seg, ea, size);
 }
 
@@ -304,11 +305,14 @@ bool
 sys_load(struct cpu *c, uint64_t lin, unsigned size, uint64_t *value)
 {
 	struct tlb_entry *current = c->tlb;
+	uint64_t mask = c->lin_mask;
 	bool ok;
 
 	c->tlb = c->tlbs[TLB_SUPERVISOR];
+	c->lin_mask = c->sys_mask;
 	ok = load(c, SEG_NONE, lin, size, value);
 	c->tlb = current;
+	c->lin_mask = mask;
 	return (ok);
 }
 
@@ -316,11 +320,14 @@ bool
 sys_store(struct cpu *c, uint64_t lin, unsigned size, uint64_t value)
 {
 	struct tlb_entry *current = c->tlb;
+	uint64_t mask = c->lin_mask;
 	bool ok;
 
 	c->tlb = c->tlbs[TLB_SUPERVISOR];
+	c->lin_mask = c->sys_mask;
 	ok = store(c, SEG_NONE, lin, size, value);
 	c->tlb = current;
+	c->lin_mask = mask;
 	return (ok);
 }
 

@@ -484,7 +484,7 @@ decode_op(struct cpu *c, const uint8_t *code, unsigned available, struct op *op,
 	if (status == ZYDIS_STATUS_NO_MORE_DATA)
 		return (available >= traits->length_max ? -2 : 0);
 	if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
-		return (available >= INSN_MAX ? 0 : -1);
+		return (0); /* all 15 bytes must be there for that */
 	if (!ZYAN_SUCCESS(status))
 		return (-1);
 	if (insn.length + old.left_out > traits->length_max)

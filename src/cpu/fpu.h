@@ -131,7 +131,15 @@ store_sized(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, uint64_t va
 	return (size == 4 ? store(c, seg, ea, 4, value) : store(c, seg, ea, 2, value));
 }
 
-/* Memory operands of any size up to 512 bytes. False: c->fault. */
+/* No alignment checks until c->tlb is put back. */
+static inline void
+forget_alignment(struct cpu *c)
+{
+	if (unlikely(c->tlb == c->tlbs[TLB_USER_ALIGNED]))
+		c->tlb = c->tlbs[TLB_USER];
+}
+
+/* Memory operands of any size up to 512 bytes; alignment is not checked from 16 on. False: c->fault. */
 bool load_bytes(struct cpu *c, unsigned seg, uint64_t ea, void *to, unsigned size);
 /* All or nothing. */
 bool store_bytes(struct cpu *c, unsigned seg, uint64_t ea, const void *from, unsigned size);

@@ -173,6 +173,7 @@ struct cpu {
 	struct tlb_entry *tlb; /* of the current privilege */
 	struct seg_cache segc[SEG_NONE + 1];
 	uint64_t lin_mask;
+	uint64_t sys_mask;  /* lin_mask of accesses to the system's tables */
 	uint64_t cs_end;    /* CS.limit + 1 */
 	uint64_t sp_mask;   /* stack pointer width */
 	uint64_t ip_mask;   /* where RIP wraps around */
@@ -360,6 +361,8 @@ bool load_slow(struct cpu *c, unsigned seg, uint64_t ea, unsigned size);
 bool store_slow(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, uint64_t value);
 /* A store of SIZE bytes at linear LIN just hit a chunk with decoded code. */
 void store_hit_code(struct cpu *c, const struct tlb_entry *entry, uint64_t lin, unsigned size);
+/* May SIZE bytes at EA of segment SEG be read or written, as far as the segment goes? */
+bool segment_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool write);
 /* Check that SIZE bytes at SEG:EA can be written, without writing (for read-modify-write). */
 bool probe_write(struct cpu *c, unsigned seg, uint64_t ea, unsigned size);
 /* The load of a read-modify-write failed: what the write would have found comes first. */
@@ -566,6 +569,13 @@ stack_pop(struct cpu *c, struct stack *st, unsigned size, uint64_t *value)
 		return (false);
 	st->sp = (st->sp & ~c->sp_mask) | ((st->sp + size) & c->sp_mask);
 	return (true);
+}
+
+/* Word number N of what is to be popped. */
+static inline bool
+stack_peek(struct cpu *c, const struct stack *st, unsigned size, unsigned n, uint64_t *value)
+{
+	return (load(c, SEG_SS, (st->sp + (uint64_t)n * size) & c->sp_mask, size, value));
 }
 
 static inline void

@@ -117,13 +117,14 @@ deliver_long(struct cpu *c, const struct delivery *d)
 	if (d->kind == EVENT_HW_EXCEPTION && d->vector != VEC_DB && d->vector != VEC_DF)
 		flags |= RFLAGS_RF;
 	frame[n++] = saved.seg[SEG_SS].selector;
-	frame[n++] = RSP(s);
+	frame[n++] = c->mode & MODE_L ? RSP(s) : (uint32_t)RSP(s);
 	frame[n++] = flags;
 	frame[n++] = saved.seg[SEG_CS].selector;
 	frame[n++] = d->return_rip;
 	if (d->has_error)
 		frame[n++] = d->error;
 	sp &= ~15ull;
+	c->lin_mask = UINT64_MAX; /* where it is pushed to: what follows sets the mode */
 	if (target != c->cpl) {
 		s->sregs.seg[SEG_SS] = null_stack_segment(target);
 		set_cpl(c, target);
@@ -192,9 +193,10 @@ iret_long(struct cpu *c, unsigned size)
 
 	if (c->s->gpr.rflags & RFLAGS_NT)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
-	if (!stack_pop(c, &st, size, &ip) || !stack_pop(c, &st, size, &cs_sel) ||
-	    !stack_pop(c, &st, size, &flags) || !stack_pop(c, &st, size, &sp) ||
-	    !stack_pop(c, &st, size, &ss_sel))
+	/* Processors read the flags first. */
+	if (!stack_peek(c, &st, size, 2, &flags) || !stack_pop(c, &st, size, &ip) ||
+	    !stack_pop(c, &st, size, &cs_sel) || !stack_pop(c, &st, size, &flags) ||
+	    !stack_pop(c, &st, size, &sp) || !stack_pop(c, &st, size, &ss_sel))
 		return (OP_FAULT);
 	if (SEL_IS_NULL(cs_sel))
 		return (fault(c, VEC_GP, CAUSE_SELECTOR));
@@ -211,6 +213,7 @@ iret_long(struct cpu *c, unsigned size)
 		return (fault_code(c, VEC_NP, (uint32_t)cs_sel & 0xfffcu, CAUSE_SELECTOR));
 	if (!return_stack(c, (uint16_t)ss_sel, cpl, cs.access & AR_L, &ss))
 		return (OP_FAULT);
+	ip &= offset_mask(c, &cs);
 	if (!target_ok(c, &cs, ip))
 		return (fault(c, VEC_GP, CAUSE_FETCH_LIMIT));
 	if (!descriptor_mark_accessed(c, (uint16_t)cs_sel, descriptor))
@@ -218,7 +221,8 @@ iret_long(struct cpu *c, unsigned size)
 	cs.access |= AR_TYPE_ACCESSED;
 	c->s->sregs.seg[SEG_SS] = ss;
 	code_segment_set(c, &cs, cpl);
-	RSP(c->s) = sp;
+	/* A stack segment of 16 bits has SP alone. */
+	gpr_write(&RSP(c->s), c->sp_mask == UINT16_MAX ? 2 : c->mode & MODE_L ? 8 : 4, sp);
 	c->s->gpr.rip = ip;
 	drop_privileged_segments(c);
 	rflags_set(c, flags, mask);
@@ -282,7 +286,7 @@ do_sysret(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	bool to64 = op->size == 8;
 	uint64_t mask = ~(uint64_t)(RFLAGS_RF | RFLAGS_VM | 0xffc08028);
 
-	if (!(s->sregs.efer & EFER_SCE) || !long_mode(c))
+	if (!(s->sregs.efer & EFER_SCE) || !(c->mode & MODE_L))
 		return (fault(c, VEC_UD, CAUSE_INSTRUCTION));
 	if (c->cpl != 0 || (to64 && !is_canonical(RCX(s))))
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));

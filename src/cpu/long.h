@@ -32,6 +32,13 @@ target_ok(const struct cpu *c, const struct x86_segment *cs, uint64_t offset)
 	return (offset <= cs->limit);
 }
 
+/* What counts of an offset in the code segment CS: no more than 32 bits but in 64-bit code. */
+static inline uint64_t
+offset_mask(const struct cpu *c, const struct x86_segment *cs)
+{
+	return (long_mode(c) && (cs->access & AR_L) ? UINT64_MAX : UINT32_MAX);
+}
+
 /* A 64-bit code segment has L set and D clear; both set is no code segment at all there. */
 static inline bool
 code_size_ok(const struct cpu *c, const struct x86_segment *cs)

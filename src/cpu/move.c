@@ -122,9 +122,11 @@ do_pop_sreg(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	struct stack st = stack_begin(c);
 	uint64_t sp_before = RSP(s), selector;
 
-	if (!stack_pop(c, &st, op->size, &selector))
+	/* No more than the selector is read. */
+	if (!stack_peek(c, &st, 2, 0, &selector))
 		return (OP_FAULT);
 	/* The increment is by the old stack's width, so it goes first. */
+	st.sp = (st.sp & ~c->sp_mask) | ((st.sp + op->size) & c->sp_mask);
 	stack_commit(c, &st);
 	if (!segment_load(c, op->dst, (uint16_t)selector)) {
 		RSP(s) = sp_before;

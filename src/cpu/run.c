@@ -494,8 +494,8 @@ op_plain(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	case OP_JUMP:
 		return (go_to(c, op, s, s->gpr.rip));
 	case OP_AGAIN:
-		/* A breakpoint here was passed (SDM vol. 3B, 17.3.1.1). */
-		if (c->watch_kinds & WATCH_EXEC)
+		/* A breakpoint here was passed; a trap now shows that (SDM vol. 3B, 17.3.1.1). */
+		if ((c->watch_kinds & WATCH_EXEC) || (s->gpr.rflags & RFLAGS_TF))
 			rflags_set(c, RFLAGS_RF, RFLAGS_RF);
 		break;
 	case OP_EXIT:

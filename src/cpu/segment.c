@@ -37,6 +37,8 @@ masks_changed(struct cpu *c)
 	bool l = c->mode & MODE_L;
 
 	c->lin_mask = l ? UINT64_MAX : c->traits->lin_mask;
+	/* The system's tables are anywhere in the linear space, in compatibility mode too. */
+	c->sys_mask = c->s->sregs.efer & EFER_LMA ? UINT64_MAX : c->traits->lin_mask;
 	c->ip_mask = l ? UINT64_MAX : c->traits->ip_mask;
 }
 
@@ -169,7 +171,7 @@ descriptor_read(struct cpu *c, uint16_t selector, unsigned vector, uint64_t *des
 	}
 	if (index + 7 > limit)
 		return (fault_at(c, vector, error, CAUSE_SELECTOR, selector, limit));
-	return (sys_load(c, (base + index) & c->lin_mask, 8, descriptor));
+	return (sys_load(c, base + index, 8, descriptor));
 }
 
 bool
@@ -181,8 +183,7 @@ descriptor_mark_accessed(struct cpu *c, uint16_t selector, uint64_t descriptor)
 
 	if (access & AR_TYPE_ACCESSED)
 		return (true);
-	return (sys_store(
-	    c, (base + SEL_INDEX(selector) + 5) & c->lin_mask, 1, access | AR_TYPE_ACCESSED));
+	return (sys_store(c, base + SEL_INDEX(selector) + 5, 1, access | AR_TYPE_ACCESSED));
 }
 
 bool

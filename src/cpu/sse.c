@@ -198,9 +198,16 @@ vec_fp(struct cpu *c, const struct op *op, struct vcpu_state *s, const void *src
 	struct fx *f = fx_of(s);
 	union xmm *dst = (union xmm *)(void *)reg_at(s, op->dst), value = *dst;
 	uint32_t mxcsr = mxcsr_masked(f->mxcsr);
+	unsigned flags;
 
 	sse_run_fp(code_of(op, false), &value, src, &mxcsr);
 	mxcsr |= tiny_exception(op->insn->vec, f, &value);
+	if (unlikely(sse_is_dot(op->insn->vec)) &&
+	    sse_dot_ends(op->insn->vec, dst, src, (unsigned)op->imm, f->mxcsr, &flags)) {
+		f->mxcsr |= flags;
+		fault(c, s->sregs.cr4 & CR4_OSXMMEXCPT ? VEC_XM : VEC_UD, CAUSE_INSTRUCTION);
+		return (OP_FAULT);
+	}
 	if (unlikely(mxcsr & ~(f->mxcsr >> MXCSR_MASK_SHIFT) & (FSW_OE | FSW_UE)))
 		mxcsr = sse_unmasked_flags(op->insn->vec, dst, src, f->mxcsr, mxcsr);
 	if (!sse_exceptions(c, s, mxcsr))
@@ -256,6 +263,15 @@ do_vec_flags(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	return (OP_NEXT);
 }
 
+/* A length is 32 bits, signed, unless REX.W is there; what is above 16 is as good as 16. */
+static uint32_t
+string_length(const struct op *op, uint64_t value)
+{
+	int64_t length = op->third ? (int64_t)value : (int32_t)value;
+
+	return (length > 16 || length < -16 ? 16 : (uint32_t)length);
+}
+
 /* PCMPxSTRx: lengths in RAX and RDX, an index in ECX or a mask in XMM0. */
 enum op_result
 do_vec_string(struct cpu *c, const struct op *op, struct vcpu_state *s)
@@ -273,9 +289,8 @@ do_vec_string(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (OP_FAULT);
 	memcpy(&r.xmm[0], reg_at(s, op->dst), 16);
 	memcpy(&r.xmm[1], src, 16);
-	/* The lengths are 32 bits, signed, unless REX.W is there. */
-	r.rax = op->third ? RAX(s) : (uint32_t)RAX(s);
-	r.rdx = op->third ? RDX(s) : (uint32_t)RDX(s);
+	r.rax = string_length(op, RAX(s));
+	r.rdx = string_length(op, RDX(s));
 	sse_run_all(code_of(op, false), &r);
 	flags_set(c, r.flags & RFLAGS_ARITH);
 	if (vec == &vec_table[VEC_PCMPESTRI] || vec == &vec_table[VEC_PCMPISTRI])

@@ -60,6 +60,11 @@ void sse_run_mixed(const void *code, struct host_regs *r);
 unsigned sse_unmasked_flags(
     const struct vec *vec, const union xmm *a, const union xmm *b, uint32_t mxcsr, unsigned flags);
 
+/* DPPS, DPPD: whether a step has an exception that is not masked; *FLAGS: all up to it. */
+bool sse_is_dot(const struct vec *vec);
+bool sse_dot_ends(const struct vec *vec, const union xmm *a, const union xmm *b, unsigned imm,
+    uint32_t mxcsr, unsigned *flags);
+
 /* MXCSR to compute under: exceptions masked and not yet raised. */
 static inline uint32_t
 mxcsr_masked(uint32_t mxcsr)

@@ -97,23 +97,14 @@ do_movd(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (op->skind == K_MEM && !load_sized(c, op->seg, op_ea(op, s), op->size, &value))
 		return (OP_FAULT);
-	if (op->dkind == K_MEM) {
-		/* MMX registers are where they are once TOP is 0. */
-		uint64_t offset = op->src;
-		unsigned top = mmx ? fx_top(fx_of(s)) : 0, n;
-
-		if (top != 0) {
-			n = (unsigned)(op->src - MMX_OFFSET(0)) / 16;
-			offset = MMX_OFFSET((n - top) & 7);
-		}
-		value = reg_get(s, (uint16_t)offset, op->size);
-		if (!store_sized(c, op->seg, op_ea(op, s), op->size, value))
-			return (OP_FAULT);
-	}
-	if (mmx)
-		mmx_begin(fx_of(s));
+	if (mmx) /* a store that faults leaves the tags alone, but TOP is 0 by then */
+		fx_set_top(fx_of(s), 0);
 	if (op->skind == K_REG)
 		value = reg_get(s, op->src, op->size);
+	if (op->dkind == K_MEM && !store_sized(c, op->seg, op_ea(op, s), op->size, value))
+		return (OP_FAULT);
+	if (mmx)
+		mmx_begin(fx_of(s));
 	if (op->dkind == K_MEM)
 		return (OP_NEXT);
 	if (!to_vector)
@@ -157,6 +148,16 @@ do_movnti(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	return (store_sized(c, op->seg, op_ea(op, s), op->size, value) ? OP_NEXT : OP_FAULT);
 }
 
+/* Processors look at all bytes, whatever the mask, 8 at a time, the upper ones first. */
+static bool
+maskmov_ready(struct cpu *c, const struct op *op, uint64_t di)
+{
+	for (unsigned i = op->size; i >= 8; i -= 8)
+		if (!probe_write(c, op->seg, (di + i - 8) & op->amask, 8))
+			return (false);
+	return (true);
+}
+
 /* MASKMOVQ, MASKMOVDQU: bytes whose mask has its top bit, to DS:rDI. */
 enum op_result
 do_maskmov(struct cpu *c, const struct op *op, struct vcpu_state *s)
@@ -164,33 +165,19 @@ do_maskmov(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	bool mmx = op->cond & OPERAND_MMX;
 	enum op_result result;
 	union xmm data, mask;
-	unsigned top, size = op->size;
-	uint64_t ea;
 
 	if (mmx ? !mmx_ready(c, s, &result) : !sse_ready(c, s, &result))
 		return (result);
-	top = mmx ? fx_top(fx_of(s)) : 0;
-	if (mmx) {
-		unsigned a = (unsigned)(op->dst - MMX_OFFSET(0)) / 16;
-		unsigned b = (unsigned)(op->src - MMX_OFFSET(0)) / 16;
-
-		data.q[0] = fx_of(s)->st[(a - top) & 7].mant;
-		mask.q[0] = fx_of(s)->st[(b - top) & 7].mant;
-	} else {
-		data = *xmm_at(s, op->dst);
-		mask = *xmm_at(s, op->src);
-	}
-	for (unsigned pass = 0; pass < 2; pass++) /* see that all can be written, then write */
-		for (unsigned i = 0; i < size; i++) {
-			if (!(mask.b[i] & 0x80))
-				continue;
-			ea = (RDI(s) + i) & op->amask;
-			if (pass == 0 ? !probe_write(c, op->seg, ea, 1)
-				      : !store(c, op->seg, ea, 1, data.b[i]))
-				return (OP_FAULT);
-		}
 	if (mmx)
 		mmx_begin(fx_of(s));
+	data = *xmm_at(s, op->dst);
+	mask = *xmm_at(s, op->src);
+	if (!maskmov_ready(c, op, RDI(s)))
+		return (OP_FAULT);
+	for (unsigned i = 0; i < op->size; i++)
+		if ((mask.b[i] & 0x80) &&
+		    !store(c, op->seg, (RDI(s) + i) & op->amask, 1, data.b[i]))
+			return (OP_FAULT);
 	return (OP_NEXT);
 }
 

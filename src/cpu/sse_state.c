@@ -62,6 +62,11 @@ xmm_end(const struct cpu *c)
 	return (c->mode & MODE_L ? IMAGE_END : IMAGE_XMM + 8 * 16);
 }
 
+/*
+ * Where several pages cannot be used, a page fault names a byte at the image's end (of XRSTOR, in
+ * its header): processors look there first.
+ */
+
 /* What is saved of the state; WIDE: pointers of 64 bits. */
 static void
 image_make(const struct cpu *c, const struct vcpu_state *s, struct fx *image, bool wide)
@@ -69,7 +74,7 @@ image_make(const struct cpu *c, const struct vcpu_state *s, struct fx *image, bo
 	memcpy(image, s->fpu.fxsave, sizeof(*image));
 	image->zero = 0;
 	image->mxcsr_mask = MXCSR_VALID;
-	if ((c->mode & MODE_L) && !wide) {
+	if (c->config.model >= CPU_X86_64 && !wide) { /* without selectors */
 		image->fip = (uint32_t)image->fip;
 		image->fdp = (uint32_t)image->fdp;
 	}
@@ -99,7 +104,7 @@ x87_take(struct cpu *c, struct vcpu_state *s, const struct fx *image, bool wide)
 	c->ferr_told = false;
 }
 
-/* #NM, then the alignment; the address goes to *EA. */
+/* #NM, then the segment, then the alignment; the address goes to *EA. */
 static bool
 image_ready(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned align,
     uint64_t trouble, uint64_t *ea)
@@ -109,6 +114,11 @@ image_ready(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned a
 		return (false);
 	}
 	*ea = op_ea(op, s);
+	if (!segment_check(c, op->seg, *ea, 1, false))
+		return (false);
+	/* Where alignment is checked, it is that of 4 bytes first. */
+	if (((c->segc[op->seg].base + *ea) & 3) && c->tlb == c->tlbs[TLB_USER_ALIGNED])
+		return (fault_at(c, VEC_AC, 0, CAUSE_ALIGNMENT, *ea, align));
 	if ((c->segc[op->seg].base + *ea) & (align - 1))
 		return (fault_at(c, VEC_GP, 0, CAUSE_INSTRUCTION, *ea, 0));
 	return (true);
@@ -132,7 +142,8 @@ do_fxsave(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!image_ready(c, op, s, 16, CR0_EM | CR0_TS, &ea))
 		return (OP_FAULT);
 	image_make(c, s, &image, is_wide(op));
-	if (!probe_write(c, op->seg, ea, sizeof(image)))
+	if (!probe_write(c, op->seg, (ea + sizeof(image) - 1) & op->amask, 1) ||
+	    !probe_write(c, op->seg, ea, sizeof(image)))
 		return (OP_FAULT);
 	return (store_bytes(c, op->seg, ea, &image, end) ? OP_NEXT : OP_FAULT);
 }
@@ -140,10 +151,11 @@ do_fxsave(struct cpu *c, const struct op *op, struct vcpu_state *s)
 enum op_result
 do_fxrstor(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
+	uint64_t ea, last;
 	struct fx image;
-	uint64_t ea;
 
 	if (!image_ready(c, op, s, 16, CR0_EM | CR0_TS, &ea) ||
+	    !load(c, op->seg, (ea + sizeof(image) - 1) & op->amask, 1, &last) ||
 	    !load_bytes(c, op->seg, ea, &image, sizeof(image)))
 		return (OP_FAULT);
 	if (image.mxcsr & ~MXCSR_VALID)
@@ -182,7 +194,7 @@ do_xsave(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	unsigned seg = op->seg;
 
 	if (!xsave_enabled(c, s) || !image_ready(c, op, s, 64, CR0_TS, &ea) ||
-	    !probe_write(c, seg, ea, XSAVE_SIZE) || !load(c, seg, ea + XSAVE_HEADER, 8, &bv))
+	    !probe_write(c, seg, (ea + XSAVE_SIZE - 1) & op->amask, 1))
 		return (OP_FAULT);
 	image_make(c, s, &image, is_wide(op));
 	if ((mask & XCR0_X87) &&
@@ -193,8 +205,10 @@ do_xsave(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	    (!store_bytes(c, seg, ea + IMAGE_MXCSR, &image.mxcsr, 8) ||
 		!store_bytes(c, seg, ea + IMAGE_XMM, image.xmm, xmm_end(c) - IMAGE_XMM)))
 		return (OP_FAULT);
-	bv |= mask;
-	return (store(c, seg, ea + XSAVE_HEADER, 8, bv) ? OP_NEXT : OP_FAULT);
+	if (!load(c, seg, ea + XSAVE_HEADER, 8, &bv) ||
+	    !store(c, seg, ea + XSAVE_HEADER, 8, bv | mask))
+		return (OP_FAULT);
+	return (OP_NEXT);
 }
 
 /* The header of the standard form: known components, and zeros (SDM vol. 1, 13.8.1). */
@@ -211,10 +225,14 @@ do_xrstor(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	struct fx *f = fx_of(s), image;
 
 	if (!xsave_enabled(c, s) || !image_ready(c, op, s, 64, CR0_TS, &ea) ||
-	    !load_bytes(c, op->seg, ea, &image, sizeof(image)) ||
+	    !load(c, op->seg, (ea + XSAVE_HEADER + 8) & op->amask, 8, &header[1]) ||
 	    !load_bytes(c, op->seg, ea + XSAVE_HEADER, header, sizeof(header)))
 		return (OP_FAULT);
-	if (!header_valid(s, header) || ((mask & XCR0_SSE) && (image.mxcsr & ~MXCSR_VALID)))
+	if (!header_valid(s, header))
+		return (fault(c, VEC_GP, CAUSE_RESERVED));
+	if (!load_bytes(c, op->seg, ea, &image, sizeof(image)))
+		return (OP_FAULT);
+	if ((mask & XCR0_SSE) && (image.mxcsr & ~MXCSR_VALID))
 		return (fault(c, VEC_GP, CAUSE_RESERVED));
 	if (mask & header[0] & XCR0_X87) {
 		x87_take(c, s, &image, is_wide(op));

@@ -131,3 +131,57 @@ sse_unmasked_flags(
 	}
 	return (each);
 }
+
+/* --- dot products --------------------------------------------------------------------------------- */
+
+bool
+sse_is_dot(const struct vec *vec)
+{
+	return (vec == &vec_table[VEC_DPPS] || vec == &vec_table[VEC_DPPD]);
+}
+
+/* X op Y and, in *FLAGS, its exceptions. */
+static uint64_t
+compute(enum kind kind, uint64_t x, uint64_t y, unsigned size, uint32_t mxcsr, unsigned *flags)
+{
+	union xmm a = {.q = {x, 0}}, b = {.q = {y, 0}};
+	uint32_t host = mxcsr_masked(mxcsr);
+
+	*flags |= element(kind, x, y, size, mxcsr);
+	sse_run_fp(vec_table[scalar[size == 8][kind]].code, &a, &b, &host);
+	return (get(&a, 0, size));
+}
+
+/* Add a step's FLAGS to *ALL. True: one of them is not masked. */
+static bool
+step_ends(unsigned flags, uint32_t mxcsr, unsigned *all)
+{
+	unsigned unmasked = flags & ~(mxcsr >> MXCSR_MASK_SHIFT) & MXCSR_EXCEPTIONS;
+
+	*all |= unmasked & FSW_BEFORE ? flags & FSW_BEFORE : flags;
+	return (unmasked != 0);
+}
+
+/* Multiply, then add neighbours until one is left; a step does all of its elements. */
+bool
+sse_dot_ends(const struct vec *vec, const union xmm *a, const union xmm *b, unsigned imm,
+    uint32_t mxcsr, unsigned *flags)
+{
+	unsigned size = vec == &vec_table[VEC_DPPS] ? 4 : 8, n = 16 / size, step = 0;
+	uint64_t x[4] = {0};
+	bool ends;
+
+	*flags = 0;
+	if ((mxcsr >> MXCSR_MASK_SHIFT & MXCSR_EXCEPTIONS) == MXCSR_EXCEPTIONS)
+		return (false);
+	for (unsigned i = 0; i < n; i++)
+		if (imm >> (4 + i) & 1)
+			x[i] = compute(MUL, get(a, i, size), get(b, i, size), size, mxcsr, &step);
+	while (!(ends = step_ends(step, mxcsr, flags)) && n > 1) {
+		step = 0;
+		n /= 2;
+		for (unsigned i = 0; i < n; i++)
+			x[i] = compute(ADD, x[2 * i], x[2 * i + 1], size, mxcsr, &step);
+	}
+	return (ends);
+}

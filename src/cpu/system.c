@@ -472,8 +472,7 @@ do_ltr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!(seg.access & AR_P))
 		return (selector_fault(c, VEC_NP, selector));
 	seg.access |= 2; /* busy */
-	if (!sys_store(c, (s->sregs.gdtr.base + SEL_INDEX(selector) + 5) & c->lin_mask, 1,
-		seg.access & 0xff))
+	if (!sys_store(c, s->sregs.gdtr.base + SEL_INDEX(selector) + 5, 1, seg.access & 0xff))
 		return (OP_FAULT);
 	s->sregs.tr = seg;
 	return (OP_NEXT);

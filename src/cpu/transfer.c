@@ -42,6 +42,7 @@ jump_to_code(struct cpu *c, uint16_t selector, uint64_t descriptor, uint64_t off
 
 	if (!direct_code_ok(c, selector, &cs))
 		return (OP_FAULT);
+	offset &= offset_mask(c, &cs);
 	if (!target_ok(c, &cs, offset))
 		return (limit_fault(c, offset, cs.limit));
 	if (!descriptor_mark_accessed(c, selector, descriptor))
@@ -250,45 +251,68 @@ far_jump(struct cpu *c, uint16_t selector, uint64_t offset, unsigned size)
 	return (to_system(c, selector, descriptor, false, c->next_rip));
 }
 
+/*
+ * A direct far call to the code segment of DESCRIPTOR. The return address is pushed as the code
+ * there has it: between compatibility and 64-bit mode SS and the stack pointer's width change first.
+ */
+static enum op_result
+call_code(struct cpu *c, uint16_t selector, uint64_t descriptor, uint64_t offset, unsigned size,
+    uint64_t next_rip)
+{
+	const struct x86_segment old = c->s->sregs.seg[SEG_CS];
+	struct x86_segment cs = segment_from_descriptor(selector, descriptor);
+	struct stack st;
+
+	if (!direct_code_ok(c, selector, &cs))
+		return (OP_FAULT);
+	cs.access |= AR_TYPE_ACCESSED;
+	offset &= offset_mask(c, &cs);
+	if (long_mode(c) && ((cs.access ^ old.access) & AR_L))
+		code_segment_set(c, &cs, c->cpl);
+	st = stack_begin(c);
+	if (!stack_push(c, &st, size, old.selector) || !stack_push(c, &st, size, next_rip) ||
+	    (!target_ok(c, &cs, offset) && limit_fault(c, offset, cs.limit) == OP_FAULT) ||
+	    !descriptor_mark_accessed(c, selector, descriptor)) {
+		code_segment_set(c, &old, c->cpl);
+		return (OP_FAULT);
+	}
+	stack_commit(c, &st);
+	code_segment_set(c, &cs, c->cpl);
+	c->s->gpr.rip = offset;
+	return (OP_JUMP);
+}
+
+static enum op_result
+call_real(struct cpu *c, uint16_t selector, uint64_t offset, unsigned size, uint64_t next_rip)
+{
+	const struct x86_segment *cs = &c->s->sregs.seg[SEG_CS];
+	struct stack st = stack_begin(c);
+
+	if (!stack_push(c, &st, size, cs->selector) || !stack_push(c, &st, size, next_rip))
+		return (OP_FAULT);
+	if (!target_ok(c, cs, offset))
+		return (limit_fault(c, offset, cs->limit));
+	stack_commit(c, &st);
+	c->s->gpr.rip = offset;
+	real_segment_set(c, SEG_CS, selector);
+	return (OP_JUMP);
+}
+
 enum op_result
 far_call(struct cpu *c, uint16_t selector, uint64_t offset, unsigned size, uint64_t next_rip)
 {
-	struct stack st = stack_begin(c);
-	struct x86_segment cs;
-	uint64_t descriptor = 0;
-	bool protected_mode = is_protected(c);
+	uint64_t descriptor;
 
 	offset &= size_mask(size);
-	if (protected_mode) {
-		if (!target_descriptor(c, selector, &descriptor))
-			return (OP_FAULT);
-		if (!is_code(descriptor)) {
-			if (descriptor >> 40 & AR_S)
-				return (selector_fault(c, VEC_GP, selector));
-			return (to_system(c, selector, descriptor, true, next_rip));
-		}
-		cs = segment_from_descriptor(selector, descriptor);
-		if (!direct_code_ok(c, selector, &cs))
-			return (OP_FAULT);
-	} else {
-		cs = c->s->sregs.seg[SEG_CS];
-	}
-	if (!stack_push(c, &st, size, c->s->sregs.seg[SEG_CS].selector) ||
-	    !stack_push(c, &st, size, next_rip))
+	if (!is_protected(c))
+		return (call_real(c, selector, offset, size, next_rip));
+	if (!target_descriptor(c, selector, &descriptor))
 		return (OP_FAULT);
-	if (!target_ok(c, &cs, offset))
-		return (limit_fault(c, offset, cs.limit));
-	if (protected_mode && !descriptor_mark_accessed(c, selector, descriptor))
-		return (OP_FAULT);
-	stack_commit(c, &st);
-	c->s->gpr.rip = offset;
-	if (protected_mode) {
-		cs.access |= AR_TYPE_ACCESSED;
-		code_segment_set(c, &cs, c->cpl);
-	} else {
-		real_segment_set(c, SEG_CS, selector);
-	}
-	return (OP_JUMP);
+	if (is_code(descriptor))
+		return (call_code(c, selector, descriptor, offset, size, next_rip));
+	if (descriptor >> 40 & AR_S)
+		return (selector_fault(c, VEC_GP, selector));
+	return (to_system(c, selector, descriptor, true, next_rip));
 }
 
 /* --- returns ---------------------------------------------------------------------------------------- */
@@ -343,8 +367,8 @@ return_to(struct cpu *c, struct stack *st, uint16_t selector, uint64_t ip, unsig
     unsigned release)
 {
 	unsigned rpl = SEL_RPL(selector), dpl;
+	uint64_t descriptor, popped;
 	struct x86_segment cs;
-	uint64_t descriptor;
 
 	if (!target_descriptor(c, selector, &descriptor))
 		return (OP_FAULT);
@@ -355,6 +379,7 @@ return_to(struct cpu *c, struct stack *st, uint16_t selector, uint64_t ip, unsig
 		return (selector_fault(c, VEC_GP, selector));
 	if (!(cs.access & AR_P))
 		return (selector_fault(c, VEC_NP, selector));
+	ip &= offset_mask(c, &cs);
 	/* The parameters of a RET n lie between return address and outer stack pointer. */
 	st->sp = (st->sp & ~c->sp_mask) | ((st->sp + release) & c->sp_mask);
 	if (!descriptor_mark_accessed(c, selector, descriptor))
@@ -364,8 +389,10 @@ return_to(struct cpu *c, struct stack *st, uint16_t selector, uint64_t ip, unsig
 		return (return_outer(c, st, &cs, ip, size, release));
 	if (!target_ok(c, &cs, ip))
 		return (limit_fault(c, ip, cs.limit));
-	stack_commit(c, st);
+	popped = (st->sp - RSP(c->s)) & c->sp_mask;
 	code_segment_set(c, &cs, c->cpl);
+	/* The stack pointer moves in the mode that is returned to. */
+	RSP(c->s) = (RSP(c->s) & ~c->sp_mask) | ((RSP(c->s) + popped) & c->sp_mask);
 	c->s->gpr.rip = ip;
 	return (OP_JUMP);
 }
@@ -376,7 +403,9 @@ far_return(struct cpu *c, unsigned size, unsigned release)
 	struct stack st = stack_begin(c);
 	uint64_t ip, cs;
 
-	if (!stack_pop(c, &st, size, &ip) || !stack_pop(c, &st, size, &cs))
+	/* Processors read the selector first. */
+	if (!stack_peek(c, &st, size, 1, &cs) || !stack_pop(c, &st, size, &ip) ||
+	    !stack_pop(c, &st, size, &cs))
 		return (OP_FAULT);
 	if (is_protected(c))
 		return (return_to(c, &st, (uint16_t)cs, ip, size, release));

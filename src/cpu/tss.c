@@ -55,12 +55,12 @@ io_allowed(struct cpu *c, uint16_t port, unsigned size)
 		return (true);
 	if (!tss_is_32(tr) || tr->limit < TSS32_LIMIT)
 		return (fault_at(c, VEC_GP, 0, CAUSE_PRIVILEGE, port, tr->limit));
-	if (!sys_load(c, (tr->base + TSS32_IOMAP) & c->lin_mask, 2, &map))
+	if (!sys_load(c, tr->base + TSS32_IOMAP, 2, &map))
 		return (false);
 	/* Two bytes are read, so both must lie within the limit (vol. 1, 19.5.2). */
 	if (map + port / 8u + 1 > tr->limit)
 		return (fault_at(c, VEC_GP, 0, CAUSE_PRIVILEGE, port, tr->limit));
-	if (!sys_load(c, (tr->base + map + port / 8u) & c->lin_mask, 2, &bits))
+	if (!sys_load(c, tr->base + map + port / 8u, 2, &bits))
 		return (false);
 	if (bits >> (port & 7) & ((1u << size) - 1))
 		return (fault_at(c, VEC_GP, 0, CAUSE_PRIVILEGE, port, tr->limit));
@@ -76,12 +76,12 @@ tss_redirects(struct cpu *c, unsigned vector, bool *yes)
 	*yes = false;
 	if (!tss_is_32(tr) || tr->limit < TSS32_LIMIT)
 		return (true);
-	if (!sys_load(c, (tr->base + TSS32_IOMAP) & c->lin_mask, 2, &map))
+	if (!sys_load(c, tr->base + TSS32_IOMAP, 2, &map))
 		return (false);
 	at = map - 32 + vector / 8;
 	if (map < 32 || at > tr->limit)
 		return (true);
-	if (!sys_load(c, (tr->base + at) & c->lin_mask, 1, &bits))
+	if (!sys_load(c, tr->base + at, 1, &bits))
 		return (false);
 	*yes = !(bits >> (vector & 7) & 1);
 	return (true);

@@ -196,17 +196,9 @@ direct(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool write)
 	return ((uint8_t *)(e->addend + lin));
 }
 
-bool
-load_bytes(struct cpu *c, unsigned seg, uint64_t ea, void *to, unsigned size)
+static bool
+load_parts(struct cpu *c, unsigned seg, uint64_t ea, uint8_t *to, unsigned size)
 {
-	const uint8_t *host = direct(c, seg, ea, size, false);
-	uint8_t *p = to;
-
-	if (likely(host != NULL)) {
-		memcpy(to, host, size);
-		return (true);
-	}
-
 	for (unsigned done = 0, step; done < size; done += step) {
 		uint64_t value;
 
@@ -215,7 +207,43 @@ load_bytes(struct cpu *c, unsigned seg, uint64_t ea, void *to, unsigned size)
 			step = 1u << (31 - __builtin_clz(step));
 		if (!load(c, seg, ea + done, step, &value))
 			return (false);
-		memcpy(p + done, &value, step);
+		memcpy(to + done, &value, step);
+	}
+	return (true);
+}
+
+bool
+load_bytes(struct cpu *c, unsigned seg, uint64_t ea, void *to, unsigned size)
+{
+	const uint8_t *host = direct(c, seg, ea, size, false);
+	struct tlb_entry *tlb = c->tlb;
+	bool ok;
+
+	if (likely(host != NULL)) {
+		memcpy(to, host, size);
+		return (true);
+	}
+	if (!segment_check(c, seg, ea, size, false))
+		return (false);
+	if (size >= 16)
+		forget_alignment(c);
+	ok = load_parts(c, seg, ea, to, size);
+	c->tlb = tlb;
+	return (ok);
+}
+
+static bool
+store_parts(struct cpu *c, unsigned seg, uint64_t ea, const uint8_t *from, unsigned size)
+{
+	for (unsigned done = 0, step; done < size; done += step) {
+		uint64_t value = 0;
+
+		step = size - done >= 8 ? 8 : size - done;
+		if (step & (step - 1))
+			step = 1u << (31 - __builtin_clz(step));
+		memcpy(&value, from + done, step);
+		if (!store(c, seg, ea + done, step, value))
+			return (false);
 	}
 	return (true);
 }
@@ -224,23 +252,16 @@ bool
 store_bytes(struct cpu *c, unsigned seg, uint64_t ea, const void *from, unsigned size)
 {
 	uint8_t *host = direct(c, seg, ea, size, true);
-	const uint8_t *p = from;
+	struct tlb_entry *tlb = c->tlb;
+	bool ok;
 
 	if (likely(host != NULL)) {
 		memcpy(host, from, size);
 		return (true);
 	}
-	if (!probe_write(c, seg, ea, size))
-		return (false);
-	for (unsigned done = 0, step; done < size; done += step) {
-		uint64_t value = 0;
-
-		step = size - done >= 8 ? 8 : size - done;
-		if (step & (step - 1))
-			step = 1u << (31 - __builtin_clz(step));
-		memcpy(&value, p + done, step);
-		if (!store(c, seg, ea + done, step, value))
-			return (false);
-	}
-	return (true);
+	if (size >= 16)
+		forget_alignment(c);
+	ok = probe_write(c, seg, ea, size) && store_parts(c, seg, ea, from, size);
+	c->tlb = tlb;
+	return (ok);
 }

@@ -175,7 +175,7 @@ env_make(const struct cpu *c, const struct fx *f, unsigned size, uint8_t *env)
 	put(env + size, 2, f->fsw);
 	put(env + size * 2, 2, full_tags(f));
 	if (is_protected(c)) {
-		if (c->mode & MODE_L)
+		if (c->config.model >= CPU_X86_64)
 			fcs = fds = 0;
 		put(env + size * 3, size, fip);
 		put(env + size * 4, 2, fcs);
@@ -219,6 +219,41 @@ env_take(const struct cpu *c, struct fx *f, unsigned size, const uint8_t *env)
 	f->fdp = fdp;
 }
 
+/*
+ * Processors look at the first word of an image, then at the last byte, then at the rest: which of
+ * several bad pages a fault names, and whether it is one of the limit.
+ */
+static bool
+load_image(struct cpu *c, const struct op *op, uint64_t ea, uint8_t *to, unsigned size)
+{
+	struct tlb_entry *tlb = c->tlb;
+	uint64_t value;
+	bool ok;
+
+	if (!load_sized(c, op->seg, ea, op->size, &value))
+		return (false);
+	forget_alignment(c);
+	ok = load(c, op->seg, (ea + size - 1) & op->amask, 1, &value) &&
+	    load_bytes(c, op->seg, ea, to, size);
+	c->tlb = tlb;
+	return (ok);
+}
+
+static bool
+store_image(struct cpu *c, const struct op *op, uint64_t ea, const uint8_t *from, unsigned size)
+{
+	struct tlb_entry *tlb = c->tlb;
+	bool ok;
+
+	if (!probe_write(c, op->seg, ea, op->size))
+		return (false);
+	forget_alignment(c);
+	ok = probe_write(c, op->seg, (ea + size - 1) & op->amask, 1) &&
+	    store_bytes(c, op->seg, ea, from, size);
+	c->tlb = tlb;
+	return (ok);
+}
+
 enum op_result
 do_x87_fldenv(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
@@ -227,7 +262,7 @@ do_x87_fldenv(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 	if (!x87_ready(c, s, &result))
 		return (result);
-	if (!load_bytes(c, op->seg, op_ea(op, s), env, env_size(op->size)))
+	if (!load_image(c, op, op_ea(op, s), env, env_size(op->size)))
 		return (OP_FAULT);
 	env_take(c, fx_of(s), op->size, env);
 	c->ferr_told = false;
@@ -244,7 +279,7 @@ do_x87_fnstenv(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!available(c, s))
 		return (OP_FAULT);
 	env_make(c, f, op->size, env);
-	if (!store_bytes(c, op->seg, op_ea(op, s), env, env_size(op->size)))
+	if (!store_image(c, op, op_ea(op, s), env, env_size(op->size)))
 		return (OP_FAULT);
 	f->fcw |= FSW_EXCEPTIONS;
 	fx_summary(f);
@@ -261,7 +296,7 @@ do_x87_frstor(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 	if (!x87_ready(c, s, &result))
 		return (result);
-	if (!load_bytes(c, op->seg, op_ea(op, s), image, head + 80))
+	if (!load_image(c, op, op_ea(op, s), image, head + 80))
 		return (OP_FAULT);
 	env_take(c, f, op->size, image);
 	for (unsigned i = 0; i < 8; i++) {
@@ -284,7 +319,7 @@ do_x87_fnsave(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	env_make(c, f, op->size, image);
 	for (unsigned i = 0; i < 8; i++)
 		memcpy(image + head + i * 10, &f->st[i], 10);
-	if (!store_bytes(c, op->seg, op_ea(op, s), image, head + 80))
+	if (!store_image(c, op, op_ea(op, s), image, head + 80))
 		return (OP_FAULT);
 	fx_init(f);
 	c->ferr_told = false;

@@ -49,6 +49,17 @@ from_integer(int64_t value)
 	    .mant = m << shift, .se = (uint16_t)((value < 0 ? 0x8000 : 0) | (16383 + 63 - shift))});
 }
 
+/* Of 10 bytes the first 8 are stored when the page of the others faults; else all or nothing. */
+static bool
+store_number(struct cpu *c, const struct op *op, uint64_t ea, const void *from)
+{
+	unsigned first = op->size < 8 ? op->size : 8;
+
+	return (store_bytes(c, op->seg, ea, from, first) &&
+	    (op->size == first ||
+		store_bytes(c, op->seg, (ea + 8) & op->amask, (const uint8_t *)from + 8, 2)));
+}
+
 /* The host does OP's opcode on a copy of the whole state; then memory, then the state. */
 static enum op_result
 whole(struct cpu *c, const struct op *op, struct vcpu_state *s, void *mem, bool to_memory)
@@ -61,7 +72,7 @@ whole(struct cpu *c, const struct op *op, struct vcpu_state *s, void *mem, bool 
 					: x87_code_reg(op->cond, modrm),
 	    &work, mem, &flags);
 	if (to_memory && !(work.fsw & ~(unsigned)f->fcw & FSW_STORE) &&
-	    !store_bytes(c, op->seg, op_ea(op, s), mem, op->size))
+	    !store_number(c, op, op_ea(op, s), mem))
 		return (OP_FAULT);
 	*f = work;
 	x87_done(c, op, s, f->fsw, FSW_CONDITION);
@@ -222,7 +233,7 @@ do_x87_fstp80(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (unlikely(!fx_valid(f, 0)))
 		return (whole(c, op, s, &value, true));
-	if (!store_bytes(c, op->seg, op_ea(op, s), &f->st[0], 10))
+	if (!store_number(c, op, op_ea(op, s), &f->st[0]))
 		return (OP_FAULT);
 	x87_done(c, op, s, 0, FSW_C1);
 	fx_pop(f);
