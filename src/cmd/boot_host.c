@@ -196,25 +196,44 @@ feed_keys(struct boot_run *run, uint64_t host_now, uint64_t now, const struct ke
 		decide(run, STATUS_OK);
 }
 
+/* Keys and script, at guest time NOW; INPUT_NOW is the clock that given input is paced by. */
+static void
+look_at_input(struct boot_run *run, uint64_t input_now, uint64_t now)
+{
+	const struct key_sink sink = {.send = send_key, .ready = keys_taken, .opaque = run};
+
+	feed_keys(run, input_now, now, &sink);
+	run_script(run, now, &sink);
+}
+
+/* Under icount: all by guest time. */
+static void
+look(void *opaque)
+{
+	struct boot_run *run = opaque;
+	uint64_t now = clock_now(&run->machine.clock);
+
+	look_at_input(run, now, now);
+}
+
 static void
 poll_host(void *opaque)
 {
 	struct boot_run *run = opaque;
-	uint64_t host_now = machine_host_ns(), now = clock_now(&run->machine.clock);
-	const struct key_sink sink = {.send = send_key, .ready = keys_taken, .opaque = run};
+	uint64_t host_now = machine_host_ns();
 
 	if (ending != 0)
 		decide(run, STATUS_SIGNAL + ending);
 	if (run->opts->timeout_ns != 0 && host_now - run->started >= run->opts->timeout_ns)
 		decide(run, STATUS_TIMEOUT);
-	feed_keys(run, host_now, now, &sink);
+	if (run->opts->clock == MACHINE_CLOCK_HOST)
+		look_at_input(run, host_now, clock_now(&run->machine.clock));
 	if (run->host->text_started)
 		console_text_flush(&run->host->text);
 	if (run->host->curses_started) {
 		capture_screen(run);
 		console_curses_draw(&run->host->curses, &run->host->screen);
 	}
-	run_script(run, now, &sink);
 }
 
 /* Sleep until input, the next timer, or the next look at the script. */
@@ -240,6 +259,7 @@ boot_host_calls(struct boot_run *run)
 {
 	return ((struct machine_host){
 	    .poll = poll_host,
+	    .look = look,
 	    .idle = idle,
 	    .serial = serial_byte,
 	    .debug = debug_byte,

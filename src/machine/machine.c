@@ -137,6 +137,17 @@ wake_at(void *opaque, uint64_t deadline)
 	timer_arm(&m->clock, &m->wake, deadline);
 }
 
+/* What is looked at by host time otherwise: two runs see the same at the same instruction. */
+static void
+look(void *opaque, uint64_t deadline)
+{
+	struct machine *m = opaque;
+
+	timer_arm(&m->clock, &m->look, deadline + MACHINE_LOOK_NS);
+	if (m->config.host.look != NULL)
+		m->config.host.look(m->config.host.opaque);
+}
+
 static void
 init_bios(struct machine *m)
 {
@@ -150,6 +161,7 @@ init_bios(struct machine *m)
 	    .opaque = m,
 	};
 	timer_init(&m->wake, wake_up, m);
+	timer_init(&m->look, look, m);
 }
 
 /* RDRAND: no two runs alike, but for those that count instructions. */
@@ -389,6 +401,8 @@ budget(struct machine *m)
 enum machine_end
 machine_run(struct machine *m)
 {
+	if (m->config.clock == MACHINE_CLOCK_ICOUNT)
+		timer_arm(&m->clock, &m->look, clock_now(&m->clock) + MACHINE_LOOK_NS);
 	while (m->end == MACHINE_RUNS) {
 		poll_host(m);
 		clock_fire(&m->clock, clock_now(&m->clock));

@@ -30,6 +30,7 @@
 #include "vmm/vmm.h"
 
 #define MACHINE_COMS 4
+#define MACHINE_LOOK_NS 10000000ull
 
 enum machine_clock { MACHINE_CLOCK_HOST, MACHINE_CLOCK_ICOUNT };
 
@@ -49,6 +50,8 @@ enum machine_end {
 struct machine_host {
 	/* Look at input, draw, run the script: about every POLL_NS of host time. */
 	void (*poll)(void *opaque);
+	/* Under icount: look at the script and at given input, every MACHINE_LOOK_NS of guest time. */
+	void (*look)(void *opaque);
 	/* The vCPU sleeps: wait for input, at most NS nanoseconds. */
 	void (*idle)(void *opaque, uint64_t ns);
 	/* A byte left COM NUMBER (0 = COM1). */
@@ -125,6 +128,7 @@ struct machine {
 	struct debugexit debugexit;
 	struct bios bios;
 	struct timer wake; /* of a BIOS call that waits */
+	struct timer look; /* under icount: the host's look() */
 	struct machine_observer observer;
 
 	enum machine_end end;

@@ -1,5 +1,7 @@
 """hyve86 boot: how runs end, scripts, disks."""
 
+import json
+
 import pytest
 
 from conftest import GUEST_NOT_OK, GUEST_OK, GUESTS, refused
@@ -163,3 +165,18 @@ def test_multiboot_kernel(host):
 
 def test_neither_linux_nor_multiboot(host):
     refused(host.boot("--kernel", GUESTS / "hello.img"), "multiboot")
+
+
+def test_icount_runs_are_identical(host):
+    """Registers, memory, chips and the number of instructions, with script steps in between."""
+    def run():
+        result = host.boot("--clock", "icount", "-m", "1", "--stats", "stats.json",
+                           "--wait-for", "READY", "--type", "ab\\ncq", "--wait-for", "NEVER SHOWN",
+                           GUESTS / "clocked.img")
+        assert result.returncode == 4, result.stderr
+        stats = json.loads((host.folder / "stats.json").read_text())
+        files = {file.name: file.read_bytes() for file in (host.vms / "last").iterdir()}
+        host.run("hyve86", "destroy", "last")
+        return stats["instructions"], stats["guest_ns"], files
+
+    assert run() == run()
