@@ -47,6 +47,103 @@ do_286_idiv(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	return (OP_NEXT);
 }
 
+/* AF after shifts: to the left that of the last addition to itself, to the right it is set. */
+static enum op_result
+shift_af(struct cpu *c, const struct op *op, struct vcpu_state *s, plain_fn *shift, bool left)
+{
+	unsigned count = (unsigned)(op->skind == K_IMM ? (uint64_t)op->imm : RCX(s)) & 31;
+	enum op_result result = shift(c, op, s);
+
+	if (result == OP_NEXT && count != 0)
+		flags_merge(c, !left || (c->fl_res >> 4 & 1) ? RFLAGS_AF : 0, RFLAGS_AF);
+	return (result);
+}
+
+static enum op_result
+do_286_shl(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (shift_af(c, op, s, do_shl, true));
+}
+
+static enum op_result
+do_286_shr(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (shift_af(c, op, s, do_shr, false));
+}
+
+static enum op_result
+do_286_sar(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	return (shift_af(c, op, s, do_sar, false));
+}
+
+/* The flags that are not CF and AF are those of the 8-bit addition before the upper digit goes. */
+static enum op_result
+ascii_adjust(struct cpu *c, struct vcpu_state *s, bool subtract)
+{
+	uint64_t ax = RAX(s) & 0xffff, al = ax & 0xff, by, result;
+	bool adjust = (al & 0xf) > 9 || flag_af(c);
+
+	by = adjust ? 6 : 0;
+	result = (subtract ? al - by : al + by) & 0xff;
+	if (adjust)
+		ax = subtract ? ax - 0x106 : ax + 0x106;
+	gpr_write(&RAX(s), 2, ax & 0xff0f);
+	if (subtract)
+		flags_sub(c, al, by, result, 1);
+	else
+		flags_add(c, al, by, result, 1);
+	flags_merge(c, adjust ? RFLAGS_CF | RFLAGS_AF : 0, RFLAGS_CF | RFLAGS_AF);
+	return (OP_NEXT);
+}
+
+static enum op_result
+do_286_aaa(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	(void)op;
+	return (ascii_adjust(c, s, false));
+}
+
+static enum op_result
+do_286_aas(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	(void)op;
+	return (ascii_adjust(c, s, true));
+}
+
+/* As the manual has it, with OF of one addition of both adjustments. */
+static enum op_result
+decimal_adjust(struct cpu *c, struct vcpu_state *s, bool subtract)
+{
+	uint64_t al = RAX(s) & 0xff, by, result;
+	bool low = (al & 0xf) > 9 || flag_af(c), high = al > 0x99 || flag_cf(c);
+	bool carry = high || (subtract && low && al < 6);
+
+	by = (low ? 6u : 0u) + (high ? 0x60u : 0u);
+	result = (subtract ? al - by : al + by) & 0xff;
+	gpr_write(&RAX(s), 1, result);
+	if (subtract)
+		flags_sub(c, al, by, result, 1);
+	else
+		flags_add(c, al, by, result, 1);
+	flags_merge(c, (low ? RFLAGS_AF : 0) | (carry ? RFLAGS_CF : 0), RFLAGS_CF | RFLAGS_AF);
+	return (OP_NEXT);
+}
+
+static enum op_result
+do_286_daa(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	(void)op;
+	return (decimal_adjust(c, s, false));
+}
+
+static enum op_result
+do_286_das(struct cpu *c, const struct op *op, struct vcpu_state *s)
+{
+	(void)op;
+	return (decimal_adjust(c, s, true));
+}
+
 /* Nothing is popped when one of the eight cannot be. */
 static enum op_result
 do_286_popa(struct cpu *c, const struct op *op, struct vcpu_state *s)
@@ -68,5 +165,12 @@ const struct variant variants_286[] = {
     {ZYDIS_MNEMONIC_AAM, do_286_aam},
     {ZYDIS_MNEMONIC_IDIV, do_286_idiv},
     {ZYDIS_MNEMONIC_POPA, do_286_popa},
+    {ZYDIS_MNEMONIC_SHL, do_286_shl},
+    {ZYDIS_MNEMONIC_SHR, do_286_shr},
+    {ZYDIS_MNEMONIC_SAR, do_286_sar},
+    {ZYDIS_MNEMONIC_AAA, do_286_aaa},
+    {ZYDIS_MNEMONIC_AAS, do_286_aas},
+    {ZYDIS_MNEMONIC_DAA, do_286_daa},
+    {ZYDIS_MNEMONIC_DAS, do_286_das},
     {0, NULL},
 };

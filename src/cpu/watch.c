@@ -20,8 +20,9 @@ add_register(struct cpu *c, unsigned n)
 {
 	const struct vcpu_debug *d = &c->s->debug;
 	unsigned field = (unsigned)(d->dr7 >> (16 + n * 4)) & 15;
-	struct watch w = {
-	    .kinds = kinds_of_rw[field & 3], .len = bytes_of_len[field >> 2], .bits = 1u << n};
+	struct watch w = {.kinds = kinds_of_rw[field & 3],
+	    .len = bytes_of_len[field >> 2],
+	    .bits = (uint8_t)(1u << n)};
 
 	if (!(d->dr7 >> (n * 2) & 3))
 		return;

@@ -371,6 +371,11 @@ results_286(void **state)
 	static const struct row rows[] = {
 	    {"IDIV of too small a quotient", "\xf6\xfb", 0x8c60, 0x67, 0, 0, 0, 0xe080, 0, 0},
 	    {"AAA carries into AH", "\x37", 0x01fc, 0, 0, 0, 0, 0x0302, 0, CF | AF},
+	    {"AAA: SF of the whole sum", "\x37", 0x0084, 0, 0, 0, 0, 0x0004, 0, SF | PF},
+	    {"DAA: OF of one addition", "\x27", 0x7a, 0, 0, 0, 0, 0x80, 0, SF | AF | OF},
+	    {"DAS borrows in the lower digit", "\x2f", 0x03, 0, 0, 0, AF, 0xfd, 0, CF | AF | SF},
+	    {"SHR sets AF", "\xd0\xe8", 0x04, 0, 0, 0, 0, 0x02, 0, AF},
+	    {"SHL: AF as of an addition", "\xd0\xe0", 0x08, 0, 0, 0, 0, 0x10, 0, AF},
 	    {"SHL by 32 is by 0", "\xd3\xe0", 0x1234, 0, 32, 0, SF, 0x1234, 0, SF},
 	};
 
