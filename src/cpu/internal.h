@@ -571,11 +571,11 @@ stack_pop(struct cpu *c, struct stack *st, unsigned size, uint64_t *value)
 	return (true);
 }
 
-/* Word number N of what is to be popped. */
+/* SIZE bytes at OFFSET in what is to be popped. */
 static inline bool
-stack_peek(struct cpu *c, const struct stack *st, unsigned size, unsigned n, uint64_t *value)
+stack_peek(struct cpu *c, const struct stack *st, unsigned offset, unsigned size, uint64_t *value)
 {
-	return (load(c, SEG_SS, (st->sp + (uint64_t)n * size) & c->sp_mask, size, value));
+	return (load(c, SEG_SS, (st->sp + offset) & c->sp_mask, size, value));
 }
 
 static inline void

@@ -320,7 +320,7 @@ iret_protected(struct cpu *c, unsigned size)
 	if (c->s->gpr.rflags & RFLAGS_NT)
 		return (task_return(c));
 	/* Processors read the flags first. */
-	if (!stack_peek(c, &st, size, 2, &flags) || !stack_pop(c, &st, size, &ip) ||
+	if (!stack_peek(c, &st, 2 * size, size, &flags) || !stack_pop(c, &st, size, &ip) ||
 	    !stack_pop(c, &st, size, &cs) || !stack_pop(c, &st, size, &flags))
 		return (OP_FAULT);
 	if (size == 4 && (flags & RFLAGS_VM) && cpl == 0 && !long_mode(c))

@@ -194,7 +194,7 @@ iret_long(struct cpu *c, unsigned size)
 	if (c->s->gpr.rflags & RFLAGS_NT)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	/* Processors read the flags first. */
-	if (!stack_peek(c, &st, size, 2, &flags) || !stack_pop(c, &st, size, &ip) ||
+	if (!stack_peek(c, &st, 2 * size, size, &flags) || !stack_pop(c, &st, size, &ip) ||
 	    !stack_pop(c, &st, size, &cs_sel) || !stack_pop(c, &st, size, &flags) ||
 	    !stack_pop(c, &st, size, &sp) || !stack_pop(c, &st, size, &ss_sel))
 		return (OP_FAULT);

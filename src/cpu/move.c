@@ -123,7 +123,7 @@ do_pop_sreg(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	uint64_t sp_before = RSP(s), selector;
 
 	/* No more than the selector is read. */
-	if (!stack_peek(c, &st, 2, 0, &selector))
+	if (!stack_peek(c, &st, 0, 2, &selector))
 		return (OP_FAULT);
 	/* The increment is by the old stack's width, so it goes first. */
 	st.sp = (st.sp & ~c->sp_mask) | ((st.sp + op->size) & c->sp_mask);

@@ -98,7 +98,8 @@ x87_take(struct cpu *c, struct vcpu_state *s, const struct fx *image, bool wide)
 	f->fcw = (uint16_t)((f->fcw & 0x1f3f) | 0x40);
 	f->zero = 0;
 	f->fop &= 0x7ff;
-	f->fip &= mask;
+	/* FIP is as wide as linear addresses are. */
+	f->fip = wide ? (uint64_t)((int64_t)(f->fip << 16) >> 16) : f->fip & mask;
 	f->fdp &= mask;
 	fx_summary(f);
 	c->ferr_told = false;
@@ -218,19 +219,34 @@ header_valid(const struct vcpu_state *s, const uint64_t header[8])
 	return ((header[0] & ~s->fpu.xcr0) == 0 && header[1] == 0 && header[2] == 0);
 }
 
+/* The parts of IMAGE at EA that the components of MASK have, of which LOADED have contents. */
+static bool
+xrstor_load(
+    struct cpu *c, unsigned seg, uint64_t ea, uint64_t mask, uint64_t loaded, struct fx *image)
+{
+	if ((mask & loaded & XCR0_X87) &&
+	    (!load_bytes(c, seg, ea, image, IMAGE_MXCSR) ||
+		!load_bytes(c, seg, ea + IMAGE_ST, image->st, sizeof(image->st))))
+		return (false);
+	if ((mask & XCR0_SSE) && !load_bytes(c, seg, ea + IMAGE_MXCSR, &image->mxcsr, 8))
+		return (false);
+	return (!(mask & loaded & XCR0_SSE) ||
+	    load_bytes(c, seg, ea + IMAGE_XMM, image->xmm, xmm_end(c) - IMAGE_XMM));
+}
+
 enum op_result
 do_xrstor(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	uint64_t ea, mask = requested(s), header[8];
-	struct fx *f = fx_of(s), image;
+	struct fx *f = fx_of(s), image = {0};
 
 	if (!xsave_enabled(c, s) || !image_ready(c, op, s, 64, CR0_TS, &ea) ||
 	    !load(c, op->seg, (ea + XSAVE_HEADER + 8) & op->amask, 8, &header[1]) ||
-	    !load_bytes(c, op->seg, ea + XSAVE_HEADER, header, sizeof(header)))
+	    !load_bytes(c, op->seg, (ea + XSAVE_HEADER) & op->amask, header, sizeof(header)))
 		return (OP_FAULT);
 	if (!header_valid(s, header))
 		return (fault(c, VEC_GP, CAUSE_RESERVED));
-	if (!load_bytes(c, op->seg, ea, &image, sizeof(image)))
+	if (!xrstor_load(c, op->seg, ea, mask, header[0], &image))
 		return (OP_FAULT);
 	if ((mask & XCR0_SSE) && (image.mxcsr & ~MXCSR_VALID))
 		return (fault(c, VEC_GP, CAUSE_RESERVED));

@@ -403,8 +403,8 @@ far_return(struct cpu *c, unsigned size, unsigned release)
 	struct stack st = stack_begin(c);
 	uint64_t ip, cs;
 
-	/* Processors read the selector first. */
-	if (!stack_peek(c, &st, size, 1, &cs) || !stack_pop(c, &st, size, &ip) ||
+	/* Processors read the selector first, as 16 bits. */
+	if (!stack_peek(c, &st, size, 2, &cs) || !stack_pop(c, &st, size, &ip) ||
 	    !stack_pop(c, &st, size, &cs))
 		return (OP_FAULT);
 	if (is_protected(c))

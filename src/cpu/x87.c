@@ -223,10 +223,11 @@ load_bytes(struct cpu *c, unsigned seg, uint64_t ea, void *to, unsigned size)
 		memcpy(to, host, size);
 		return (true);
 	}
-	if (!segment_check(c, seg, ea, size, false))
-		return (false);
-	if (size >= 16)
+	if (size >= 16) { /* those of 10 are read in parts by processors too */
+		if (!segment_check(c, seg, ea, size, false))
+			return (false);
 		forget_alignment(c);
+	}
 	ok = load_parts(c, seg, ea, to, size);
 	c->tlb = tlb;
 	return (ok);
