@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "arch/vcpu_state.h"
+#include "bios/recent.h"
 #include "block/block.h"
 #include "bus/bus.h"
 #include "bus/clock.h"
@@ -63,6 +64,7 @@ struct bios {
 	struct bios_observer observer;
 	uint64_t calls[256]; /* by vector */
 	uint64_t unknown;    /* calls that nobody serves */
+	struct bios_recent recent;
 };
 
 /*

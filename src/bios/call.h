@@ -13,7 +13,8 @@
 struct bios_call {
 	struct bios *bios;
 	struct vcpu_state *s;
-	unsigned slot;	   /* vector, or SLOT_* */
+	unsigned slot; /* vector, or SLOT_* */
+	struct bios_recent_call *recent;
 	uint64_t flags_at; /* physical address of the FLAGS image */
 	unsigned dirty;	   /* groups that changed */
 };

@@ -80,11 +80,41 @@ serve(struct bios_call *c)
 	sv = find_service(in, ax(c));
 	if (sv == NULL || sv->handler == NULL) {
 		c->bios->unknown++;
+		c->recent->unknown = 1;
 		observe(c, NULL);
 		return (in->unsupported(c));
 	}
 	observe(c, sv->name);
 	return (sv->handler(c));
+}
+
+/*
+ * The call takes its place among the last ones. One that waits is served again and again: it is one
+ * call. Interrupts of the board's own are none.
+ */
+static void
+begin_recent(struct bios_call *c)
+{
+	struct bios_recent *recent = &c->bios->recent;
+
+	c->recent = &recent->call[recent->count % BIOS_RECENT];
+	*c->recent = (struct bios_recent_call){
+	    .ax = ax(c),
+	    .bx = (uint16_t)c->s->gpr.reg[GPR_RBX],
+	    .cx = (uint16_t)c->s->gpr.reg[GPR_RCX],
+	    .dx = (uint16_t)c->s->gpr.reg[GPR_RDX],
+	    .es = c->s->sregs.seg[SEG_ES].selector,
+	    .vector = (uint8_t)c->slot,
+	};
+}
+
+static void
+end_recent(struct bios_call *c, bool waits)
+{
+	c->recent->result = ax(c);
+	c->recent->carry = memory_get16(c->bios->mem, c->flags_at) & RFLAGS_CF;
+	if (!waits && c->slot < 256)
+		c->bios->recent.count++;
 }
 
 unsigned
@@ -95,6 +125,7 @@ bios_trap(struct bios *bios, struct vcpu_state *s)
 	int slot = slot_at(cs->base + (s->gpr.rip & 0xffff));
 	uint64_t sp_mask = ss->access & AR_DB ? UINT32_MAX : UINT16_MAX;
 	struct bios_call c = {.bios = bios, .s = s};
+	bool waits;
 
 	if (slot < 0)
 		return (0);
@@ -102,7 +133,10 @@ bios_trap(struct bios *bios, struct vcpu_state *s)
 	c.flags_at = ss->base + ((s->gpr.reg[GPR_RSP] + 4) & sp_mask);
 	if (slot < 256)
 		bios->calls[slot]++;
-	if (serve(&c) == BIOS_WAIT) {
+	begin_recent(&c);
+	waits = serve(&c) == BIOS_WAIT;
+	end_recent(&c, waits);
+	if (waits) {
 		s->gpr.rip = (uint64_t)(ROM_SLOTS + slot * ROM_SLOT_SIZE);
 		c.dirty |= VCPU_GPR;
 	}

@@ -10,15 +10,19 @@
 #define PAGE 4096ull
 #define GUARD (64 * 1024ull)
 
+/* How the file is mapped. */
+struct mapping {
+	int prot;
+	int flags;
+};
+
 /* Map [gpa, gpa+size) of the file to its place in the reserved range. */
 static int
-map_part(struct memory *mem, uint64_t gpa, uint64_t size, bool writable)
+map_part(struct memory *mem, uint64_t gpa, uint64_t size, const struct mapping *how)
 {
-	int prot = PROT_READ | (writable ? PROT_WRITE : 0);
-
 	if (size == 0)
 		return (0);
-	if (mmap(mem->base + gpa, size, prot, MAP_SHARED | MAP_FIXED, mem->fd, (off_t)gpa) ==
+	if (mmap(mem->base + gpa, size, how->prot, how->flags | MAP_FIXED, mem->fd, (off_t)gpa) ==
 	    MAP_FAILED)
 		return (-1);
 	return (memory_add_region(
@@ -37,11 +41,34 @@ grow_file(int fd, uint64_t size)
 	return (ftruncate(fd, (off_t)size));
 }
 
+/* Reserve the host range and map the file into it. */
+static int
+map_all(struct memory *mem, const struct mapping *how)
+{
+	int saved;
+
+	mem->reservation_size = (size_t)(mem->limit + 2 * GUARD);
+	mem->reservation = mmap(NULL, mem->reservation_size, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mem->reservation == MAP_FAILED) {
+		mem->reservation = NULL;
+		return (-1);
+	}
+	mem->base = (uint8_t *)mem->reservation + GUARD;
+	if (map_part(mem, 0, mem->low_size, how) == 0 &&
+	    map_part(mem, MEMORY_HIGH_BASE, mem->high_size, how) == 0)
+		return (0);
+	saved = errno;
+	memory_fini(mem);
+	errno = saved;
+	return (-1);
+}
+
 int
 memory_init(struct memory *mem, int fd, uint64_t low_size, uint64_t high_size, bool writable)
 {
+	const struct mapping how = {PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED};
 	uint64_t top = high_size != 0 ? MEMORY_HIGH_BASE + high_size : low_size;
-	int saved;
 
 	*mem = (struct memory){
 	    .low_size = low_size,
@@ -56,21 +83,47 @@ memory_init(struct memory *mem, int fd, uint64_t low_size, uint64_t high_size, b
 	}
 	if (writable && grow_file(fd, top) != 0)
 		return (-1);
-	mem->reservation_size = (size_t)(top + 2 * GUARD);
-	mem->reservation = mmap(NULL, mem->reservation_size, PROT_NONE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (mem->reservation == MAP_FAILED) {
-		mem->reservation = NULL;
+	return (map_all(mem, &how));
+}
+
+static uint64_t
+nothing_read(void *opaque, uint64_t offset, unsigned size)
+{
+	(void)opaque;
+	(void)offset;
+	(void)size;
+	return (UINT64_MAX);
+}
+
+static void
+nothing_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+	(void)opaque;
+	(void)offset;
+	(void)size;
+	(void)value;
+}
+
+int
+memory_copy(struct memory *copy, const struct memory *src)
+{
+	static const struct mmio_ops nothing = {nothing_read, nothing_write};
+	const struct mapping how = {PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE};
+
+	*copy = (struct memory){
+	    .low_size = src->low_size,
+	    .high_size = src->high_size,
+	    .limit = src->limit,
+	    .a20_mask = src->a20_mask,
+	    .fd = src->fd,
+	};
+	if (map_all(copy, &how) != 0)
 		return (-1);
-	}
-	mem->base = (uint8_t *)mem->reservation + GUARD;
-	if (map_part(mem, 0, low_size, writable) != 0 ||
-	    map_part(mem, MEMORY_HIGH_BASE, high_size, writable) != 0) {
-		saved = errno;
-		memory_fini(mem);
-		errno = saved;
-		return (-1);
-	}
+	memcpy(copy->regions, src->regions, sizeof(copy->regions));
+	copy->nregions = src->nregions;
+	for (unsigned i = 0; i < copy->nregions; i++)
+		if (copy->regions[i].type == MEM_MMIO)
+			copy->regions[i].ops = &nothing;
 	return (0);
 }
 

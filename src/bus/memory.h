@@ -75,6 +75,12 @@ struct mem_page {
  * Returns 0, or -1 with errno (ENOMEM: no address space; EFBIG, ENOSPC: from ftruncate).
  */
 int memory_init(struct memory *mem, int fd, uint64_t low_size, uint64_t high_size, bool writable);
+/*
+ * COPY is SRC's memory and map as they are now, for trying things out: what is written to it stays
+ * in it, and what SRC has mapped to devices reads as all ones. SRC must live as long. 0, or -1 with
+ * errno.
+ */
+int memory_copy(struct memory *copy, const struct memory *src);
 void memory_fini(struct memory *mem);
 
 /* Lay a region over the map, [gpa, gpa+size) from now on is TYPE; -1 when the table is full. */

@@ -143,12 +143,21 @@ const struct family fam_jcxz = {.fn = {[FORM_RI] = ALL_SIZES(jcxz)}};
 
 HANDLER(jmp_rel, jump_if(c, op, s, true))
 
+INLINE void
+note_near(struct cpu *c, const struct op *op, const struct vcpu_state *s, uint64_t target)
+{
+	uint64_t base = c->segc[SEG_CS].base;
+
+	branch_note(c, base + op_rip(op, s), base + target);
+}
+
 /* Through a register or memory. */
 INLINE const struct trace *
 go_indirect(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t target)
 {
 	if (!target_ok(c, target))
 		return (target_fault(c, op, s, target));
+	note_near(c, op, s, target);
 	return (go_to(c, op, s, target));
 }
 
@@ -201,6 +210,7 @@ call_to(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size,
 {
 	if (!push_return(c, op, s, size, target))
 		return (op_fault(c, op, s));
+	note_near(c, op, s, target);
 	return (go_to(c, op, s, target));
 }
 
@@ -226,6 +236,7 @@ ret(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned size)
 		return (target_fault(c, op, s, target));
 	sp = (sp + size + ((uint64_t)op->imm & 0xffff)) & c->sp_mask;
 	RSP(s) = (RSP(s) & ~c->sp_mask) | sp;
+	note_near(c, op, s, target);
 	return (go_to(c, op, s, target));
 }
 
@@ -275,34 +286,52 @@ far_pointer(
 	return (true);
 }
 
+/* Note a far transfer that was made from linear FROM, if it was. */
+static enum op_result
+far_note(struct cpu *c, uint64_t from, enum op_result result)
+{
+	if (result == OP_JUMP)
+		branch_note(c, from, c->segc[SEG_CS].base + c->s->gpr.rip);
+	return (result);
+}
+
+static uint64_t
+linear_of(const struct cpu *c, const struct op *op, const struct vcpu_state *s)
+{
+	return (c->segc[SEG_CS].base + op_rip(op, s));
+}
+
 enum op_result
 do_jmp_far(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
+	uint64_t from = linear_of(c, op, s);
 	uint16_t selector;
 	uint64_t offset;
 
 	c->next_rip = op_next_rip(op, s);
 	if (!far_pointer(c, op, s, &selector, &offset))
 		return (OP_FAULT);
-	return (far_jump(c, selector, offset, op->size));
+	return (far_note(c, from, far_jump(c, selector, offset, op->size)));
 }
 
 enum op_result
 do_call_far(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
+	uint64_t from = linear_of(c, op, s);
 	uint16_t selector;
 	uint64_t offset;
 
 	if (!far_pointer(c, op, s, &selector, &offset))
 		return (OP_FAULT);
-	return (far_call(c, selector, offset, op->size, op_next_rip(op, s)));
+	return (far_note(c, from, far_call(c, selector, offset, op->size, op_next_rip(op, s))));
 }
 
 enum op_result
 do_ret_far(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	(void)s;
-	return (far_return(c, op->size, (unsigned)op->imm & 0xffff));
+	uint64_t from = linear_of(c, op, s);
+
+	return (far_note(c, from, far_return(c, op->size, (unsigned)op->imm & 0xffff)));
 }
 
 /* --- software interrupts ----------------------------------------------------------------------------- */
@@ -342,8 +371,10 @@ do_into(struct cpu *c, const struct op *op, struct vcpu_state *s)
 enum op_result
 do_iret(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
+	uint64_t from = linear_of(c, op, s);
+
 	c->next_rip = op_next_rip(op, s);
-	return (interrupt_return(c, op->size));
+	return (far_note(c, from, interrupt_return(c, op->size)));
 }
 
 enum op_result

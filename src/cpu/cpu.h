@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/history.h"
 #include "arch/vcpu_state.h"
 #include "bus/apic.h"
 #include "bus/bus.h"
@@ -36,41 +37,6 @@ enum cpu_exit {
 	CPU_EXIT_DEBUG,	       /* a debugger's breakpoint: cpu_watch() */
 	CPU_EXIT_ERROR,	       /* something this build does not have: error says what */
 };
-
-/* Where a fault came from: kept in a ring for explain. */
-enum cpu_cause {
-	CAUSE_NONE,
-	CAUSE_INSTRUCTION, /* the instruction raises it: #DE, #BP, #OF, #BR, #UD, INT n */
-	CAUSE_FETCH_LIMIT, /* instruction fetch beyond CS.limit */
-	CAUSE_LENGTH,	   /* more than 15 bytes */
-	CAUSE_SEG_LIMIT,   /* operand beyond a segment's limit */
-	CAUSE_SEG_RIGHTS,  /* segment not readable / writable / unusable */
-	CAUSE_IDT_LIMIT,   /* vector beyond IDTR.limit */
-	CAUSE_GATE,	   /* gate of the wrong type or DPL, or not present */
-	CAUSE_SELECTOR,	   /* null selector, beyond its table, wrong type, DPL, not present */
-	CAUSE_STACK,	   /* no room on the stack */
-	CAUSE_TSS,	   /* TSS too small or of the wrong type */
-	CAUSE_PRIVILEGE,   /* CPL or IOPL too low */
-	CAUSE_PAGE,	   /* page walk failed */
-	CAUSE_ALIGNMENT,   /* operand not at a multiple of its size */
-	CAUSE_RESERVED,	   /* reserved bit or invalid value written to a system register */
-	CAUSE_DOUBLE,	   /* a contributory fault while delivering another */
-};
-
-/* One delivered (or attempted) exception. */
-struct cpu_fault {
-	uint64_t rip;	  /* of the instruction */
-	uint64_t address; /* offset, linear address or selector that failed, by cause */
-	uint64_t limit;	  /* what it was checked against */
-	uint64_t count;	  /* instructions retired before */
-	uint32_t error;
-	uint16_t cs;
-	uint8_t vector;
-	uint8_t cause; /* enum cpu_cause */
-	uint8_t seg;   /* enum x86_seg_index for CAUSE_SEG_* */
-	bool has_error;
-};
-#define CPU_FAULT_RING 16
 
 struct cpu_config {
 	enum cpu_model model;
@@ -140,8 +106,8 @@ const struct cpu_inout *cpu_inout(const struct cpu *cpu);
 uint64_t cpu_hole_address(const struct cpu *cpu);
 /* The text behind CPU_EXIT_ERROR. */
 const char *cpu_error(const struct cpu *cpu);
-/* The last faults, newest last; returns how many (at most CPU_FAULT_RING) were copied to OUT. */
-unsigned cpu_faults(const struct cpu *cpu, struct cpu_fault out[CPU_FAULT_RING]);
+/* The last faults and branches. */
+void cpu_history(const struct cpu *cpu, struct vcpu_history *out);
 /* Length in bytes of the instruction at CS:RIP, 0 when it cannot be fetched or decoded. */
 unsigned cpu_instruction_length(struct cpu *cpu);
 

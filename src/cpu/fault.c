@@ -38,7 +38,7 @@ fault(struct cpu *c, unsigned vector, enum cpu_cause cause)
 static void
 record(struct cpu *c, const struct pending_fault *f)
 {
-	c->faults[c->nfaults++ % CPU_FAULT_RING] = (struct cpu_fault){
+	c->faults[c->nfaults++ % HISTORY_FAULTS] = (struct cpu_fault){
 	    .rip = c->s->gpr.rip,
 	    .address = f->address,
 	    .limit = f->limit,

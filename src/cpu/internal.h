@@ -216,8 +216,10 @@ struct cpu {
 	uint64_t monitored; /* physical address of MONITOR's line, or NO_LINE */
 	uint64_t random;    /* RDRAND's state */
 
-	struct cpu_fault faults[CPU_FAULT_RING];
+	struct cpu_fault faults[HISTORY_FAULTS];
 	unsigned nfaults;
+	struct cpu_branch branches[HISTORY_BRANCHES];
+	unsigned nbranches;
 
 	struct watch watch[4 + CPU_WATCH_MAX]; /* all that are enabled */
 	unsigned nwatch;
@@ -467,6 +469,13 @@ jcache_find(struct cpu *c, uint64_t rip)
 	if (likely(j->lin == lin && j->key == c->key) && rip + j->trace->len <= c->cs_end)
 		return (j->trace);
 	return (NULL);
+}
+
+/* Remember a branch by linear addresses. */
+static inline void
+branch_note(struct cpu *c, uint64_t from, uint64_t to)
+{
+	c->branches[c->nbranches++ % HISTORY_BRANCHES] = (struct cpu_branch){from, to};
 }
 
 /* Go to RIP, whose trace is not known: through the jump cache. */

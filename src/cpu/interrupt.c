@@ -228,8 +228,8 @@ deliver_protected(struct cpu *c, const struct delivery *d)
 	return (deliver_through_gate(c, d, &g, &cs, target));
 }
 
-bool
-deliver(struct cpu *c, const struct delivery *d)
+static bool
+deliver_any(struct cpu *c, const struct delivery *d)
 {
 	bool redirect = false;
 
@@ -241,6 +241,17 @@ deliver(struct cpu *c, const struct delivery *d)
 	if (long_mode(c))
 		return (deliver_long(c, d));
 	return (c->mode & MODE_PE ? deliver_protected(c, d) : deliver_real(c, d));
+}
+
+bool
+deliver(struct cpu *c, const struct delivery *d)
+{
+	uint64_t from = c->segc[SEG_CS].base + c->s->gpr.rip;
+
+	if (!deliver_any(c, d))
+		return (false);
+	branch_note(c, from, c->segc[SEG_CS].base + c->s->gpr.rip);
+	return (true);
 }
 
 /* --- IRET ------------------------------------------------------------------------------------------ */

@@ -451,14 +451,18 @@ cpu_error(const struct cpu *c)
 	return (c->error != NULL ? c->error : "");
 }
 
-unsigned
-cpu_faults(const struct cpu *c, struct cpu_fault out[CPU_FAULT_RING])
+void
+cpu_history(const struct cpu *c, struct vcpu_history *out)
 {
-	unsigned n = c->nfaults < CPU_FAULT_RING ? c->nfaults : CPU_FAULT_RING;
-
-	for (unsigned i = 0; i < n; i++)
-		out[i] = c->faults[(c->nfaults - n + i) % CPU_FAULT_RING];
-	return (n);
+	*out = (struct vcpu_history){
+	    .nfaults = c->nfaults < HISTORY_FAULTS ? c->nfaults : HISTORY_FAULTS,
+	    .nbranches = c->nbranches < HISTORY_BRANCHES ? c->nbranches : HISTORY_BRANCHES,
+	};
+	for (unsigned i = 0; i < out->nfaults; i++)
+		out->faults[i] = c->faults[(c->nfaults - out->nfaults + i) % HISTORY_FAULTS];
+	for (unsigned i = 0; i < out->nbranches; i++)
+		out->branches[i] =
+		    c->branches[(c->nbranches - out->nbranches + i) % HISTORY_BRANCHES];
 }
 
 unsigned

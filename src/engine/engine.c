@@ -67,6 +67,12 @@ vcpu_raise_nmi(struct vcpu *vcpu)
 	vcpu->ops->raise_nmi(vcpu);
 }
 
+void
+vcpu_history(const struct vcpu *vcpu, struct vcpu_history *out)
+{
+	vcpu->ops->history(vcpu, out);
+}
+
 uint64_t
 vcpu_instructions(const struct vcpu *vcpu)
 {

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/history.h"
 #include "arch/vcpu_state.h"
 #include "bus/apic.h"
 #include "bus/bus.h"
@@ -91,6 +92,8 @@ struct engine_ops {
 	void (*raise_nmi)(struct vcpu *vcpu);
 	/* Instructions retired since creation. */
 	uint64_t (*instructions)(const struct vcpu *vcpu);
+	/* What the CPU did last, as far as the engine sees it. */
+	void (*history)(const struct vcpu *vcpu, struct vcpu_history *out);
 };
 
 struct vcpu {
@@ -123,5 +126,6 @@ void vcpu_stop(struct vcpu *vcpu);
 void vcpu_set_intr(struct vcpu *vcpu, bool level);
 void vcpu_raise_nmi(struct vcpu *vcpu);
 uint64_t vcpu_instructions(const struct vcpu *vcpu);
+void vcpu_history(const struct vcpu *vcpu, struct vcpu_history *out);
 
 #endif

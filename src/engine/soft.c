@@ -213,6 +213,12 @@ soft_raise_nmi(struct vcpu *vcpu)
 	cpu_raise_nmi(vcpu->engine);
 }
 
+static void
+soft_history(const struct vcpu *vcpu, struct vcpu_history *out)
+{
+	cpu_history(vcpu->engine, out);
+}
+
 static uint64_t
 soft_instructions(const struct vcpu *vcpu)
 {
@@ -231,4 +237,5 @@ const struct engine_ops engine_soft = {
     .set_intr = soft_set_intr,
     .raise_nmi = soft_raise_nmi,
     .instructions = soft_instructions,
+    .history = soft_history,
 };

@@ -98,6 +98,41 @@ init_time(struct machine *m, struct vmm_error *err)
 	return (vmm_add_section(m->ctx, &section, err) < 0 ? -1 : 0);
 }
 
+/* --- history -------------------------------------------------------------------------------------------- */
+
+static int
+history_restored(void *owner)
+{
+	struct machine *m = owner;
+
+	if (m->history.cpu.nfaults > HISTORY_FAULTS || m->history.cpu.nbranches > HISTORY_BRANCHES)
+		return (-1);
+	m->bios.recent = m->history.bios;
+	memory_set_a20(m->mem, m->history.a20 != 0);
+	return (0);
+}
+
+static int
+init_history(struct machine *m, struct vmm_error *err)
+{
+	const struct section section = {.id = MACHINE_HISTORY_ID,
+	    .version = MACHINE_HISTORY_VERSION,
+	    .size = sizeof(m->history),
+	    .data = &m->history,
+	    .restored = history_restored,
+	    .owner = m};
+
+	return (vmm_add_section(m->ctx, &section, err) < 0 ? -1 : 0);
+}
+
+static void
+note_history(struct machine *m)
+{
+	vcpu_history(&m->vcpu, &m->history.cpu);
+	m->history.bios = m->bios.recent;
+	m->history.a20 = memory_get_a20(m->mem);
+}
+
 /* --- building ----------------------------------------------------------------------------------------- */
 
 static int
@@ -183,7 +218,7 @@ build(struct machine *m, struct vmm_error *err)
 		return (-1);
 	board_init(m);
 	init_bios(m);
-	return (board_add_sections(m, err));
+	return (init_history(m, err) != 0 ? -1 : board_add_sections(m, err));
 }
 
 int
@@ -413,5 +448,6 @@ machine_run(struct machine *m)
 		vcpu_run(&m->vcpu, budget(m));
 		handle_exit(m);
 	}
+	note_history(m);
 	return (m->end);
 }

@@ -101,6 +101,15 @@ struct machine_time {
 	int64_t wall_offset;
 };
 
+/* What explain asks for, and the A20 gate: a section of the state file. */
+struct machine_history {
+	struct vcpu_history cpu;
+	struct bios_recent bios;
+	uint32_t a20;
+};
+#define MACHINE_HISTORY_ID "history"
+#define MACHINE_HISTORY_VERSION 1
+
 struct machine {
 	struct machine_config config;
 	struct vmctx *ctx;
@@ -110,7 +119,8 @@ struct machine {
 	struct bus bus;
 	struct clock clock;
 	struct machine_time time;
-	uint64_t host_base; /* host ns at guest time 0 */
+	struct machine_history history; /* up to date when machine_run() has come back */
+	uint64_t host_base;		/* host ns at guest time 0 */
 
 	struct lapic lapic;
 	struct i8259 pic[2];

@@ -293,17 +293,19 @@ static int
 raised(const struct run *r, const struct moo_test *t)
 {
 	uint64_t before = cpu_instructions(r->machine->cpu);
-	struct cpu_fault faults[CPU_FAULT_RING];
-	unsigned n;
+	struct vcpu_history history;
 
 	clear_ram(r, &t->after);
 	load_state(r, &t->before);
 	run_one(r, strstr(t->name, "rep") != NULL);
-	n = cpu_faults(r->machine->cpu, faults);
-	for (unsigned i = 0; i < n; i++)
-		if (faults[i].count >= before && faults[i].rip == t->before.reg[REG_IP] &&
-		    faults[i].cs == t->before.reg[REG_CS])
-			return (faults[i].vector);
+	cpu_history(r->machine->cpu, &history);
+	for (unsigned i = 0; i < history.nfaults; i++) {
+		const struct cpu_fault *f = &history.faults[i];
+
+		if (f->count >= before && f->rip == t->before.reg[REG_IP] &&
+		    f->cs == t->before.reg[REG_CS])
+			return (f->vector);
+	}
 	return (-1);
 }
 

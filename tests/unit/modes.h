@@ -87,9 +87,12 @@ rig_enter(struct rig *r, enum mode mode, unsigned cpl, unsigned iopl)
 static inline int
 rig_vector(struct rig *r)
 {
-	struct cpu_fault faults[CPU_FAULT_RING];
-	unsigned n = cpu_faults(r->cpu, faults);
+	struct vcpu_history history;
+	const struct cpu_fault *faults = history.faults;
+	unsigned n;
 
+	cpu_history(r->cpu, &history);
+	n = history.nfaults;
 	while (n > 0 &&
 	    (faults[n - 1].cause == CAUSE_IDT_LIMIT || faults[n - 1].cause == CAUSE_DOUBLE))
 		n--;

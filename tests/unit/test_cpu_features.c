@@ -74,16 +74,15 @@ rig_load(struct rig *r, unsigned cpl, const char *code, size_t n)
 static int
 rig_step(struct rig *r)
 {
-	struct cpu_fault faults[CPU_FAULT_RING];
-	unsigned n;
+	struct vcpu_history history;
 
 	cpu_push(r->cpu, VCPU_ALL);
 	cpu_run(r->cpu, 1);
 	cpu_pull(r->cpu);
-	n = cpu_faults(r->cpu, faults);
-	for (unsigned i = 0; i < n; i++)
-		if (faults[i].rip == r->code)
-			return (faults[i].vector);
+	cpu_history(r->cpu, &history);
+	for (unsigned i = 0; i < history.nfaults; i++)
+		if (history.faults[i].rip == r->code)
+			return (history.faults[i].vector);
 	return (-1);
 }
 
