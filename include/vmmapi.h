@@ -239,7 +239,11 @@ int vm_build_tables(struct vmctx *ctx, int ncpus, void *oemtbl, int oemtblsz);
 int vm_inject_event(struct vmctx *ctx, int vcpu, enum vm_event_type type, int vector);
 int vm_inject_event2(
     struct vmctx *ctx, int vcpu, enum vm_event_type type, int vector, int error_code);
-/* An interrupt through VCPU's local APIC, which no VM of this library has yet: ENODEV. */
+/*
+ * An edge-triggered interrupt with VECTOR (16 to 255) to VCPU's local APIC, which takes it when the
+ * VM runs the next time; one that is off then drops it. ENODEV: the VM has no local APIC, since it
+ * was not loaded with a pseudo BIOS ROM.
+ */
 int vm_lapic_irq(struct vmctx *ctx, int vcpu, int vector);
 /* A non-maskable interrupt to VCPU. */
 int vm_inject_nmi(struct vmctx *ctx, int vcpu);

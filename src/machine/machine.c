@@ -210,6 +210,18 @@ random_seed(const struct machine_config *config)
 	return (seed);
 }
 
+/* What the library's vm_lapic_irq() left while nobody ran the VM. */
+static void
+take_irqs(struct machine *m)
+{
+	uint64_t waiting[VMM_VECTOR_WORDS];
+
+	vmm_take_irqs(m->ctx, 0, waiting);
+	for (unsigned v = 0; v < VMM_VECTOR_WORDS * 64; v++)
+		if (waiting[v / 64] >> v % 64 & 1)
+			lapic_interrupt(&m->lapic, v);
+}
+
 /* Everything on the board but the vCPU. */
 static int
 build(struct machine *m, struct vmm_error *err)
@@ -218,7 +230,10 @@ build(struct machine *m, struct vmm_error *err)
 		return (-1);
 	board_init(m);
 	init_bios(m);
-	return (init_history(m, err) != 0 ? -1 : board_add_sections(m, err));
+	if (init_history(m, err) != 0 || board_add_sections(m, err) != 0)
+		return (-1);
+	take_irqs(m);
+	return (0);
 }
 
 int

@@ -33,10 +33,16 @@ struct ctx_host {
 	uint64_t stats[VMM_STAT_COUNT];
 };
 
+/* Section "vcpuN.irqs": vectors that wait for the board's local APIC, a bit each. */
+struct ctx_irqs {
+	uint64_t waiting[VMM_VECTOR_WORDS];
+};
+
 struct ctx_vcpu {
 	struct vcpu_state state;
 	struct vmx vmx;
 	struct ctx_host host;
+	struct ctx_irqs irqs;
 	struct vcpu engine;
 	bool has_engine;
 };

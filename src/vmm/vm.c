@@ -28,6 +28,7 @@ static const struct {
     PART("debug", 1, state.debug),
     PART("vmx", 1, vmx),
     PART("host", 1, host),
+    PART("irqs", 1, irqs),
 #undef PART
 };
 

@@ -134,6 +134,33 @@ vm_inject_nmi(struct vmctx *ctx, int vcpu)
 }
 
 int
+vm_lapic_irq(struct vmctx *ctx, int vcpu, int vector)
+{
+	if (check_numbers(vcpu, vector - 16, 240) != 0 || vmm_begin(ctx, VMM_WRITE, NULL) != 0)
+		return (-1);
+	/* Only a VM with the pseudo BIOS runs on the board. */
+	if (vmm_firmware(ctx) != VMM_FW_ROM) {
+		vmm_end(ctx, false, NULL);
+		errno = ENODEV;
+		return (-1);
+	}
+	ctx_vcpu(ctx, vcpu)->irqs.waiting[vector / 64] |= 1ull << vector % 64;
+	return (vmm_end(ctx, true, NULL));
+}
+
+void
+vmm_take_irqs(struct vmctx *ctx, int vcpu, uint64_t out[VMM_VECTOR_WORDS])
+{
+	struct ctx_vcpu *cpu = ctx_vcpu(ctx, vcpu);
+
+	memset(out, 0, VMM_VECTOR_WORDS * sizeof(*out));
+	if (cpu == NULL)
+		return;
+	memcpy(out, cpu->irqs.waiting, sizeof(cpu->irqs.waiting));
+	memset(&cpu->irqs, 0, sizeof(cpu->irqs));
+}
+
+int
 vm_get_pinning(struct vmctx *ctx, int vcpu, int *hostcpu)
 {
 	if (check_numbers(vcpu, 0, 1) != 0 || vmm_begin(ctx, VMM_READ, NULL) != 0)
@@ -295,13 +322,6 @@ no_device(void)
 {
 	errno = ENODEV;
 	return (-1);
-}
-
-int
-vm_lapic_irq(struct vmctx *ctx, int vcpu, int vector)
-{
-	(void)ctx, (void)vcpu, (void)vector;
-	return (no_device());
 }
 
 int

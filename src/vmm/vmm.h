@@ -140,6 +140,9 @@ void vmm_set_engine(struct vmctx *ctx, const struct engine_ops *engine);
 
 /* The vCPU's registers; vcpus up to this number exist from now on. NULL: no such number. */
 struct vcpu_state *vmm_vcpu_state(struct vmctx *ctx, int vcpu);
+#define VMM_VECTOR_WORDS 4 /* of 64 bits, one for each vector */
+/* The vectors that vm_lapic_irq() left for VCPU's local APIC, a bit each; none are left then. */
+void vmm_take_irqs(struct vmctx *ctx, int vcpu, uint64_t out[VMM_VECTOR_WORDS]);
 struct vmx *vmm_vmx(struct vmctx *ctx, int vcpu);
 /* The VMCS. */
 struct vmx_view vmm_view(struct vmctx *ctx, int vcpu);

@@ -189,7 +189,31 @@ there_is_no_passthrough(void **state)
 	errno = 0;
 	assert_int_equal(vm_setup_msix(*state, 0, 0, 0, 0, 0, 0, 0, 0), -1);
 	assert_int_equal(errno, ENODEV);
+}
+
+static void
+interrupts_wait_for_the_local_apic(void **state)
+{
+	uint64_t waiting[VMM_VECTOR_WORDS];
+
 	assert_int_equal(vm_lapic_irq(*state, 0, 32), -1);
+	assert_int_equal(errno, ENODEV); /* no board */
+	assert_int_equal(vmm_begin(*state, VMM_WRITE, NULL), 0);
+	vmm_set_firmware(*state, VMM_FW_ROM);
+	assert_int_equal(vmm_end(*state, true, NULL), 0);
+	assert_int_equal(vm_lapic_irq(*state, 0, 15), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(vm_lapic_irq(*state, 0, 256), -1);
+	assert_int_equal(vm_lapic_irq(*state, 0, 0x41), 0);
+	vm_close(*state);
+	*state = vm_open("vm0");
+	assert_int_equal(vmm_begin(*state, VMM_WRITE, NULL), 0);
+	vmm_take_irqs(*state, 0, waiting);
+	assert_int_equal(waiting[1], 2);
+	assert_int_equal(waiting[0] | waiting[2] | waiting[3], 0);
+	vmm_take_irqs(*state, 0, waiting);
+	assert_int_equal(waiting[1], 0);
+	assert_int_equal(vmm_end(*state, true, NULL), 0);
 }
 
 static uint8_t
@@ -484,6 +508,7 @@ main(void)
 	    ON_VM(capabilities_by_name),
 	    ON_VM(events_wait_one_at_a_time),
 	    ON_VM(there_is_no_passthrough),
+	    ON_VM(interrupts_wait_for_the_local_apic),
 	    ON_VM(tables_are_found_and_sum_to_zero),
 	    ON_VM(stats_have_the_seeds_three_first),
 	    ON_VM(a_running_vm_is_its_runners),
