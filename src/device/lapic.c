@@ -1,51 +1,21 @@
 /* The local APIC; numbers in comments are sections of the SDM, vol. 3A. */
-#include "device/lapic.h"
+#include "device/lapic_parts.h"
 
 #include <string.h>
 
 #include "arch/x86.h"
-
-/* Registers: offsets in the page; x2APIC MSRs are 800h + offset / 16 (table 10-6). */
-enum {
-	REG_ID = 0x020,
-	REG_VERSION = 0x030,
-	REG_TPR = 0x080,
-	REG_APR = 0x090,
-	REG_PPR = 0x0a0,
-	REG_EOI = 0x0b0,
-	REG_RRD = 0x0c0,
-	REG_LDR = 0x0d0,
-	REG_DFR = 0x0e0,
-	REG_SVR = 0x0f0,
-	REG_ISR = 0x100,
-	REG_TMR = 0x180,
-	REG_IRR = 0x200,
-	REG_ESR = 0x280,
-	REG_ICR = 0x300,
-	REG_ICR_HIGH = 0x310,
-	REG_LVT = 0x320,
-	REG_TIMER_INITIAL = 0x380,
-	REG_TIMER_CURRENT = 0x390,
-	REG_TIMER_DIVIDE = 0x3e0,
-	REG_SELF_IPI = 0x3f0,
-};
 
 /* Version 14h, that of processors since the Pentium 4; the last entry's number of the LVT. */
 #define VERSION (0x14u | (LAPIC_LVT_COUNT - 1u) << 16)
 #define BASE_RESERVED (~0xffffffffffull | 0x2ffu) /* 40 bits of address */
 
 #define SVR_ON 0x100u
-#define SVR_WRITABLE 0x1ffu
 #define DFR_FLAT 0xfu /* bits 31-28 */
 
 #define LVT_VECTOR 0xffu
 #define LVT_MODE 0x700u
-#define LVT_REMOTE_IRR 0x4000u
 #define LVT_LEVEL 0x8000u
 #define LVT_MASKED 0x10000u
-#define LVT_TIMER_MODE 0x60000u
-#define TIMER_PERIODIC 0x20000u
-#define TIMER_DEADLINE 0x40000u
 
 /* Delivery modes, bits 10-8 of ICR and LVT. */
 #define MODE_FIXED 0x000u
@@ -57,17 +27,11 @@ enum {
 #define ICR_SHORTHAND 0xc0000u
 #define ICR_SELF 0x40000u
 #define ICR_ALL 0x80000u
-#define ICR_WRITABLE 0xccfffu /* delivery status, bit 12, is always "idle" */
 
-#define ESR_SEND_ILLEGAL 0x20u
 #define ESR_RECEIVE_ILLEGAL 0x40u
 #define ESR_ILLEGAL_REGISTER 0x80u
 
-/* Vectors below are reserved (10.5.2). */
-#define VECTOR_MIN 16
-
-/* Bits of each LVT register that can be written (figure 10-8). */
-static const uint32_t lvt_writable[LAPIC_LVT_COUNT] = {
+const uint32_t lapic_lvt_writable[LAPIC_LVT_COUNT] = {
     [LAPIC_LVT_TIMER] = LVT_TIMER_MODE | LVT_MASKED | LVT_VECTOR,
     [LAPIC_LVT_THERMAL] = LVT_MASKED | LVT_MODE | LVT_VECTOR,
     [LAPIC_LVT_PERF] = LVT_MASKED | LVT_MODE | LVT_VECTOR,
@@ -105,8 +69,8 @@ is_on(const struct lapic *apic)
 	return ((apic->base & APIC_BASE_EN) && (apic->s.svr & SVR_ON));
 }
 
-static bool
-is_x2apic(const struct lapic *apic)
+bool
+lapic_is_x2apic(const struct lapic *apic)
 {
 	return (apic->base & APIC_BASE_EXTD);
 }
@@ -142,8 +106,8 @@ ext_int(const struct lapic *apic)
 	    (apic->s.lvt[LAPIC_LVT_LINT0] & (LVT_MASKED | LVT_MODE)) == MODE_EXTINT);
 }
 
-static void
-drive(struct lapic *apic)
+void
+lapic_drive(struct lapic *apic)
 {
 	line_set(&apic->intr, ext_int(apic) || (is_on(apic) && deliverable(apic) >= 0));
 }
@@ -155,7 +119,7 @@ nmi(struct lapic *apic)
 	line_set(&apic->nmi, false);
 }
 
-/* Ask for VECTOR; drive() comes later. */
+/* Ask for VECTOR; lapic_drive() comes later. */
 static void
 request(struct lapic *apic, unsigned vector, bool level)
 {
@@ -163,9 +127,8 @@ request(struct lapic *apic, unsigned vector, bool level)
 	bit_set(apic->s.tmr, vector, level);
 }
 
-/* Note an error of ESR (10.5.3), with its interrupt if it is a new one. */
-static void
-error(struct lapic *apic, uint32_t bit)
+void
+lapic_error(struct lapic *apic, uint32_t bit)
 {
 	uint32_t lvt = apic->s.lvt[LAPIC_LVT_ERROR];
 	bool news = !(apic->s.errors & bit);
@@ -179,14 +142,13 @@ error(struct lapic *apic, uint32_t bit)
 		apic->s.errors |= ESR_RECEIVE_ILLEGAL;
 }
 
-/* A fixed interrupt, from wherever. */
-static void
-accept_fixed(struct lapic *apic, unsigned vector, bool level)
+void
+lapic_accept(struct lapic *apic, unsigned vector, bool level)
 {
 	if (!is_on(apic))
 		return;
 	if (vector < VECTOR_MIN)
-		error(apic, ESR_RECEIVE_ILLEGAL);
+		lapic_error(apic, ESR_RECEIVE_ILLEGAL);
 	else
 		request(apic, vector, level);
 }
@@ -204,7 +166,7 @@ level_request(struct lapic *apic, unsigned n)
 		return;
 	if ((*lvt & LVT_VECTOR) >= VECTOR_MIN)
 		*lvt |= LVT_REMOTE_IRR;
-	accept_fixed(apic, *lvt & LVT_VECTOR, true);
+	lapic_accept(apic, *lvt & LVT_VECTOR, true);
 }
 
 /* The level of a pin; the polarity bit is not looked at, lines are up when they ask. */
@@ -221,7 +183,7 @@ pin_edge(struct lapic *apic, unsigned n)
 	else if ((lvt & LVT_MODE) == MODE_NMI)
 		nmi(apic);
 	else if ((lvt & LVT_MODE) == MODE_FIXED && !(lvt & LVT_LEVEL))
-		accept_fixed(apic, lvt & LVT_VECTOR, false);
+		lapic_accept(apic, lvt & LVT_VECTOR, false);
 }
 
 void
@@ -235,7 +197,7 @@ lapic_line_set(void *opaque, int number, bool level)
 	if (rises)
 		pin_edge(apic, n);
 	level_request(apic, n);
-	drive(apic);
+	lapic_drive(apic);
 }
 
 int
@@ -250,7 +212,7 @@ lapic_ack(struct lapic *apic)
 		vector = apic->ext_ack(apic->opaque);
 	else
 		vector = (int)(apic->s.svr & LVT_VECTOR); /* 10.9 "Spurious Interrupt" */
-	drive(apic);
+	lapic_drive(apic);
 	return (vector);
 }
 
@@ -260,7 +222,7 @@ lapic_interrupt(struct lapic *apic, unsigned vector)
 	if (!is_on(apic) || vector < VECTOR_MIN || vector > 255)
 		return (false);
 	request(apic, vector, false);
-	drive(apic);
+	lapic_drive(apic);
 	return (true);
 }
 
@@ -291,7 +253,7 @@ logical_match(const struct lapic *apic, uint32_t dest)
 {
 	uint32_t ldr = apic->s.ldr;
 
-	if (is_x2apic(apic))
+	if (lapic_is_x2apic(apic))
 		return (dest == UINT32_MAX || (dest >> 16 == ldr >> 16 && (dest & ldr & 0xffff)));
 	ldr >>= 24;
 	if (apic->s.dfr >> 28 == DFR_FLAT || dest == 0xff)
@@ -306,7 +268,7 @@ reaches_me(const struct lapic *apic, uint32_t low, uint32_t dest)
 		return ((low & ICR_SHORTHAND) == ICR_SELF || (low & ICR_SHORTHAND) == ICR_ALL);
 	if (low & ICR_LOGICAL)
 		return (logical_match(apic, dest));
-	if (is_x2apic(apic))
+	if (lapic_is_x2apic(apic))
 		return (dest == apic->s.id || dest == UINT32_MAX);
 	return (dest == apic->s.id >> 24 || dest == 0xff);
 }
@@ -318,16 +280,16 @@ send(struct lapic *apic)
 	uint32_t low = (uint32_t)apic->s.icr, dest = (uint32_t)(apic->s.icr >> 32);
 	uint32_t mode = low & LVT_MODE;
 
-	if (!is_x2apic(apic))
+	if (!lapic_is_x2apic(apic))
 		dest >>= 24;
 	if ((mode == MODE_FIXED || mode == MODE_LOWEST) && (low & LVT_VECTOR) < VECTOR_MIN) {
-		error(apic, ESR_SEND_ILLEGAL);
+		lapic_error(apic, ESR_SEND_ILLEGAL);
 		return;
 	}
 	if (!reaches_me(apic, low, dest))
 		return;
 	if (mode == MODE_FIXED || mode == MODE_LOWEST)
-		accept_fixed(apic, low & LVT_VECTOR, false);
+		lapic_accept(apic, low & LVT_VECTOR, false);
 	else if (mode == MODE_NMI && (low & ICR_SHORTHAND) == 0)
 		nmi(apic);
 }
@@ -343,8 +305,8 @@ divisor(const struct lapic *apic)
 	return (1ull << ((code + 1) & 7));
 }
 
-static uint32_t
-timer_mode(const struct lapic *apic)
+uint32_t
+lapic_timer_mode(const struct lapic *apic)
 {
 	return (apic->s.lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE);
 }
@@ -355,13 +317,12 @@ tsc_offset(const struct lapic *apic)
 	return (apic->tsc_offset != NULL ? apic->tsc_offset(apic->opaque) : 0);
 }
 
-/* Arm the host's timer for what is due next. */
-static void
-timer_plan(struct lapic *apic)
+void
+lapic_timer_plan(struct lapic *apic)
 {
 	uint64_t at = CLOCK_NEVER;
 
-	if (timer_mode(apic) == TIMER_DEADLINE) {
+	if (lapic_timer_mode(apic) == TIMER_DEADLINE) {
 		if (apic->s.tsc_deadline != 0) {
 			at = apic->s.tsc_deadline - tsc_offset(apic);
 			if ((int64_t)at < 0) /* before power-on: past */
@@ -378,12 +339,12 @@ timer_current(const struct lapic *apic)
 {
 	uint64_t ticks;
 
-	if (timer_mode(apic) == TIMER_DEADLINE || apic->s.timer_count == 0)
+	if (lapic_timer_mode(apic) == TIMER_DEADLINE || apic->s.timer_count == 0)
 		return (0);
 	ticks = (clock_now(apic->clock) - apic->s.timer_from) / divisor(apic);
 	if (ticks < apic->s.timer_count)
 		return ((uint32_t)(apic->s.timer_count - ticks));
-	if (!(timer_mode(apic) & TIMER_PERIODIC) || apic->s.timer_initial == 0)
+	if (!(lapic_timer_mode(apic) & TIMER_PERIODIC) || apic->s.timer_initial == 0)
 		return (0);
 	ticks -= apic->s.timer_count;
 	return ((uint32_t)(apic->s.timer_initial - ticks % apic->s.timer_initial));
@@ -395,7 +356,7 @@ timer_start(struct lapic *apic, uint32_t count)
 {
 	apic->s.timer_count = count;
 	apic->s.timer_from = clock_now(apic->clock);
-	timer_plan(apic);
+	lapic_timer_plan(apic);
 }
 
 /* The next period after the one that ended at guest time END; those missed are left out. */
@@ -416,25 +377,16 @@ timer_fired(void *opaque, uint64_t deadline)
 	struct lapic *apic = opaque;
 	uint32_t lvt = apic->s.lvt[LAPIC_LVT_TIMER];
 
-	if (timer_mode(apic) == TIMER_DEADLINE)
+	if (lapic_timer_mode(apic) == TIMER_DEADLINE)
 		apic->s.tsc_deadline = 0;
 	else if (lvt & TIMER_PERIODIC)
 		timer_reload(apic, deadline);
 	else
 		apic->s.timer_count = 0;
-	timer_plan(apic);
+	lapic_timer_plan(apic);
 	if (!(lvt & LVT_MASKED))
-		accept_fixed(apic, lvt & LVT_VECTOR, false);
-	drive(apic);
-}
-
-static void
-tsc_changed(void *opaque)
-{
-	struct lapic *apic = opaque;
-
-	if (timer_mode(apic) == TIMER_DEADLINE)
-		timer_plan(apic);
+		lapic_accept(apic, lvt & LVT_VECTOR, false);
+	lapic_drive(apic);
 }
 
 /* A new LVT entry of the timer: going to or from TSC-deadline mode disarms it (10.5.4.1). */
@@ -469,7 +421,7 @@ write_lvt(struct lapic *apic, unsigned n, uint32_t value)
 {
 	uint32_t *lvt = &apic->s.lvt[n];
 
-	value = (value & lvt_writable[n]) | (*lvt & LVT_REMOTE_IRR);
+	value = (value & lapic_lvt_writable[n]) | (*lvt & LVT_REMOTE_IRR);
 	if (!(apic->s.svr & SVR_ON))
 		value |= LVT_MASKED; /* 10.4.7.2 */
 	if (n == LAPIC_LVT_TIMER) {
@@ -504,16 +456,15 @@ write_tpr(struct lapic *apic, uint32_t value)
 		apic->cr8(apic->opaque, apic->s.tpr >> 4);
 }
 
-static void
-write_icr(struct lapic *apic, uint32_t value)
+void
+lapic_set_icr(struct lapic *apic, uint32_t value)
 {
 	apic->s.icr = (apic->s.icr & ~0xffffffffull) | (value & ICR_WRITABLE);
 	send(apic);
 }
 
-/* Register OFFSET; *KNOWN false: there is none. */
-static uint32_t
-read_register(struct lapic *apic, unsigned offset, bool *known)
+uint32_t
+lapic_register(struct lapic *apic, unsigned offset, bool *known)
 {
 	const struct lapic_state *s = &apic->s;
 
@@ -563,9 +514,8 @@ read_register(struct lapic *apic, unsigned offset, bool *known)
 	}
 }
 
-/* False: there is no such register that can be written. */
-static bool
-write_register(struct lapic *apic, unsigned offset, uint32_t value)
+bool
+lapic_set_register(struct lapic *apic, unsigned offset, uint32_t value)
 {
 	struct lapic_state *s = &apic->s;
 
@@ -597,13 +547,13 @@ write_register(struct lapic *apic, unsigned offset, uint32_t value)
 		s->errors = 0;
 		break;
 	case REG_ICR:
-		write_icr(apic, value);
+		lapic_set_icr(apic, value);
 		break;
 	case REG_ICR_HIGH:
 		s->icr = (s->icr & 0xffffffff) | (uint64_t)(value & 0xff000000) << 32;
 		break;
 	case REG_TIMER_INITIAL:
-		if (timer_mode(apic) == TIMER_DEADLINE)
+		if (lapic_timer_mode(apic) == TIMER_DEADLINE)
 			break;
 		s->timer_initial = value;
 		timer_start(apic, value);
@@ -621,11 +571,11 @@ uint32_t
 lapic_read(struct lapic *apic, unsigned offset)
 {
 	bool known;
-	uint32_t value = read_register(apic, offset, &known);
+	uint32_t value = lapic_register(apic, offset, &known);
 
 	if (!known) {
-		error(apic, ESR_ILLEGAL_REGISTER);
-		drive(apic);
+		lapic_error(apic, ESR_ILLEGAL_REGISTER);
+		lapic_drive(apic);
 	}
 	return (value);
 }
@@ -635,12 +585,12 @@ lapic_write(struct lapic *apic, unsigned offset, uint32_t value)
 {
 	bool known;
 
-	if (!write_register(apic, offset, value)) {
-		read_register(apic, offset, &known);
+	if (!lapic_set_register(apic, offset, value)) {
+		lapic_register(apic, offset, &known);
 		if (!known)
-			error(apic, ESR_ILLEGAL_REGISTER);
+			lapic_error(apic, ESR_ILLEGAL_REGISTER);
 	}
-	drive(apic);
+	lapic_drive(apic);
 }
 
 /* Registers are 4 bytes at the start of 16; other accesses are undefined (10.4.1). */
@@ -661,145 +611,6 @@ mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
 }
 
 const struct mmio_ops lapic_mmio = {.read = mmio_read, .write = mmio_write};
-
-/* --- MSRs (10.12) ---------------------------------------------------------------------------------------- */
-
-/* Reading OFFSET as an MSR is allowed. */
-static bool
-x2apic_readable(unsigned offset)
-{
-	static const uint16_t none[] = {
-	    REG_APR, REG_EOI, REG_RRD, REG_DFR, REG_ICR_HIGH, REG_SELF_IPI};
-
-	for (unsigned i = 0; i < sizeof(none) / sizeof(none[0]); i++)
-		if (none[i] == offset)
-			return (false);
-	return (true);
-}
-
-/* The bits of the MSR for OFFSET that may be 1 when written; false: it cannot be written. */
-static bool
-x2apic_writable(unsigned offset, uint64_t *bits)
-{
-	static const struct {
-		uint16_t offset;
-		uint64_t bits;
-	} table[] = {
-	    {REG_TPR, 0xff},
-	    {REG_EOI, 0},
-	    {REG_SVR, SVR_WRITABLE},
-	    {REG_ESR, 0},
-	    {REG_ICR, 0xffffffff00000000 | ICR_WRITABLE},
-	    {REG_TIMER_INITIAL, 0xffffffff},
-	    {REG_TIMER_DIVIDE, 0xb},
-	    {REG_SELF_IPI, 0xff},
-	};
-
-	if (offset >= REG_LVT && offset < REG_TIMER_INITIAL) {
-		/* Status bits are ignored. */
-		*bits = lvt_writable[(offset - REG_LVT) / 16] | 0x1000 | LVT_REMOTE_IRR;
-		return (true);
-	}
-	for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		if (table[i].offset != offset)
-			continue;
-		*bits = table[i].bits;
-		return (true);
-	}
-	return (false);
-}
-
-static bool
-x2apic_read(struct lapic *apic, unsigned offset, uint64_t *value)
-{
-	bool known;
-
-	if (!is_x2apic(apic) || !x2apic_readable(offset))
-		return (false);
-	*value = offset == REG_ICR ? apic->s.icr : read_register(apic, offset, &known);
-	return (offset == REG_ICR || known);
-}
-
-static bool
-x2apic_write(struct lapic *apic, unsigned offset, uint64_t value)
-{
-	uint64_t bits;
-
-	if (!is_x2apic(apic) || !x2apic_writable(offset, &bits) || (value & ~bits))
-		return (false);
-	if (offset == REG_ICR) {
-		apic->s.icr = value & ~0xffffffffull;
-		write_icr(apic, (uint32_t)value);
-	} else if (offset == REG_SELF_IPI) {
-		if (value < VECTOR_MIN)
-			error(apic, ESR_SEND_ILLEGAL);
-		else
-			accept_fixed(apic, (unsigned)value, false);
-	} else
-		write_register(apic, offset, (uint32_t)value);
-	drive(apic);
-	return (true);
-}
-
-static bool
-read_msr(void *opaque, uint32_t number, uint64_t *value)
-{
-	struct lapic *apic = opaque;
-
-	if (number == MSR_APIC_BASE)
-		*value = apic->base;
-	else if (number == MSR_TSC_DEADLINE)
-		*value = apic->s.tsc_deadline;
-	else
-		return (number - MSR_X2APIC < 256 &&
-		    x2apic_read(apic, (number - MSR_X2APIC) * 16, value));
-	return (true);
-}
-
-/* Writes outside TSC-deadline mode are ignored (10.5.4.1). */
-static void
-write_deadline(struct lapic *apic, uint64_t value)
-{
-	if (timer_mode(apic) != TIMER_DEADLINE)
-		return;
-	apic->s.tsc_deadline = value;
-	timer_plan(apic);
-}
-
-static bool
-write_msr(void *opaque, uint32_t number, uint64_t value)
-{
-	struct lapic *apic = opaque;
-
-	if (number == MSR_APIC_BASE)
-		return (lapic_set_base(apic, value));
-	if (number == MSR_TSC_DEADLINE) {
-		write_deadline(apic, value);
-		return (true);
-	}
-	return (number - MSR_X2APIC < 256 && x2apic_write(apic, (number - MSR_X2APIC) * 16, value));
-}
-
-static void
-write_cr8(void *opaque, uint64_t value)
-{
-	struct lapic *apic = opaque;
-
-	apic->s.tpr = (uint32_t)(value & 15) << 4;
-	drive(apic);
-}
-
-struct apic_port
-lapic_port(struct lapic *apic)
-{
-	return ((struct apic_port){
-	    .read_msr = read_msr,
-	    .write_msr = write_msr,
-	    .write_cr8 = write_cr8,
-	    .tsc_changed = tsc_changed,
-	    .opaque = apic,
-	});
-}
 
 /* --- life -------------------------------------------------------------------------------------------------- */
 
@@ -844,7 +655,7 @@ lapic_set_base(struct lapic *apic, uint64_t value)
 		apic->s.ldr = (apic->s.id >> 4) << 16 | 1u << (apic->s.id & 15);
 	}
 	place(apic);
-	drive(apic);
+	lapic_drive(apic);
 	return (true);
 }
 
@@ -854,7 +665,7 @@ lapic_reset(struct lapic *apic, uint64_t base)
 	apic->base = base;
 	clear(apic);
 	place(apic);
-	drive(apic);
+	lapic_drive(apic);
 }
 
 void
@@ -881,9 +692,9 @@ restored(void *owner)
 	if (s->timer_from > now)
 		s->timer_from = now;
 	for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
-		s->lvt[i] &= lvt_writable[i] | LVT_REMOTE_IRR;
-	timer_plan(apic);
-	drive(apic);
+		s->lvt[i] &= lapic_lvt_writable[i] | LVT_REMOTE_IRR;
+	lapic_timer_plan(apic);
+	lapic_drive(apic);
 	return (0);
 }
 
