@@ -219,7 +219,7 @@ start_with(struct outcome *o, uint64_t *random)
 	    [GPR_RBX] = DATA + 0x40,
 	    [GPR_RSI] = DATA + 0x100,
 	    [GPR_RDI] = DATA + 0x200};
-	uint64_t *words = (uint64_t *)(void *)o->data;
+	uint64_t word;
 
 	memset(o, 0, sizeof(*o));
 	for (unsigned i = 0; i < 8; i++)
@@ -227,8 +227,10 @@ start_with(struct outcome *o, uint64_t *random)
 	o->reg[GPR_RCX] = 3;
 	o->reg[GPR_RDX] &= 0xff;
 	o->flags = (uint32_t)random64(random) & 0x8d5;
-	for (unsigned i = 0; i < WINDOW_SIZE / 8; i++)
-		words[i] = random64(random);
+	for (unsigned i = 0; i < WINDOW_SIZE; i += sizeof(word)) {
+		word = random64(random);
+		memcpy(o->data + i, &word, sizeof(word));
+	}
 	for (unsigned i = 0; i < 2 * STACK_SIZE; i++)
 		o->stack[i] = (uint8_t)(i * 7);
 	/* An x87 with four numbers in it, SSE with numbers in all registers. */
