@@ -169,7 +169,7 @@ moo_open(struct moo_file *f, const char *path)
 	if (f->data == NULL || count < 0)
 		errx(4, "%s: cannot be read", path);
 	gzclose(file);
-	f->cpu[0] = '\0';
+	memset(f->cpu, 0, sizeof(f->cpu));
 	f->count = 0;
 	f->at = f->data;
 	f->end = f->data + size;
