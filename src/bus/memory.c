@@ -9,6 +9,38 @@
 
 #define PAGE 4096ull
 #define GUARD (64 * 1024ull)
+#define PLAIN_START (1024 * 1024ull)
+
+/* Where low RAM from START on meets the first region that lies over it. */
+static uint64_t
+plain_from(const struct memory *mem, uint64_t start)
+{
+	uint64_t end = mem->low_size > start ? mem->low_size : start;
+
+	for (unsigned i = mem->nbase; i < mem->nregions; i++) {
+		const struct mem_region *r = &mem->regions[i];
+
+		if (r->gpa + r->size > start && r->gpa < end)
+			end = r->gpa > start ? r->gpa : start;
+	}
+	return (end);
+}
+
+static void
+find_plain(struct memory *mem)
+{
+	mem->plain_end[0] = plain_from(mem, 0);
+	mem->plain_end[1] = plain_from(mem, PLAIN_START);
+}
+
+static void
+notify_changed(struct memory *mem, uint64_t gpa, uint64_t size)
+{
+	find_plain(mem);
+	for (unsigned i = 0; i < mem->nlisteners; i++)
+		if (mem->listeners[i].changed != NULL)
+			mem->listeners[i].changed(mem->listeners[i].opaque, gpa, size);
+}
 
 /* How the file is mapped. */
 struct mapping {
@@ -56,8 +88,11 @@ map_all(struct memory *mem, const struct mapping *how)
 	}
 	mem->base = (uint8_t *)mem->reservation + GUARD;
 	if (map_part(mem, 0, mem->low_size, how) == 0 &&
-	    map_part(mem, MEMORY_HIGH_BASE, mem->high_size, how) == 0)
+	    map_part(mem, MEMORY_HIGH_BASE, mem->high_size, how) == 0) {
+		mem->nbase = mem->nregions;
+		find_plain(mem);
 		return (0);
+	}
 	saved = errno;
 	memory_fini(mem);
 	errno = saved;
@@ -121,6 +156,7 @@ memory_copy(struct memory *copy, const struct memory *src)
 		return (-1);
 	memcpy(copy->regions, src->regions, sizeof(copy->regions));
 	copy->nregions = src->nregions;
+	find_plain(copy);
 	for (unsigned i = 0; i < copy->nregions; i++)
 		if (copy->regions[i].type == MEM_MMIO)
 			copy->regions[i].ops = &nothing;
@@ -134,15 +170,7 @@ memory_fini(struct memory *mem)
 		munmap(mem->reservation, mem->reservation_size);
 	mem->reservation = NULL;
 	mem->base = NULL;
-	mem->nregions = 0;
-}
-
-static void
-notify_changed(struct memory *mem, uint64_t gpa, uint64_t size)
-{
-	for (unsigned i = 0; i < mem->nlisteners; i++)
-		if (mem->listeners[i].changed != NULL)
-			mem->listeners[i].changed(mem->listeners[i].opaque, gpa, size);
+	mem->nregions = mem->nbase = 0;
 }
 
 void
@@ -244,6 +272,8 @@ struct mem_page
 memory_page(const struct memory *mem, uint64_t gpa)
 {
 	gpa &= mem->a20_mask & ~(PAGE - 1);
+	if (gpa < mem->plain_end[0] || (gpa >= PLAIN_START && gpa < mem->plain_end[1]))
+		return ((struct mem_page){.type = MEM_RAM, .host = mem->base + gpa});
 	for (unsigned i = mem->nregions; i-- > 0;) {
 		const struct mem_region *region = &mem->regions[i];
 

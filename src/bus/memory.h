@@ -56,6 +56,8 @@ struct memory {
 	int fd;
 	struct mem_region regions[MEMORY_REGIONS_MAX]; /* later ones lie over earlier ones */
 	unsigned nregions;
+	unsigned nbase;	       /* the first ones: RAM as memory_init() laid it */
+	uint64_t plain_end[2]; /* from 0 and from 1 MB on up to here is nothing but that RAM */
 	struct memory_listener listeners[MEMORY_LISTENERS_MAX];
 	unsigned nlisteners;
 	void *reservation;

@@ -253,7 +253,6 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 	    .mem = m->mem,
 	    .bus = &m->bus,
 	    .cpu_model = config->cpu_model,
-	    .apic = config->no_apic ? (struct apic_port){0} : lapic_port(&m->lapic),
 	    .int_ack = interrupt_acknowledge,
 	    .int_ack_opaque = m,
 	    .ferr = coprocessor_error,
@@ -262,6 +261,8 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 	    .tsc_opaque = m,
 	    .random_seed = random_seed(config),
 	};
+	if (!config->no_apic)
+		world.apic = lapic_port(&m->lapic);
 	if (vcpu_create(&m->vcpu, config->engine, m->state, vmm_vmx(ctx, 0), &world,
 		config->engine_options) != 0)
 		return (vmm_fail(
