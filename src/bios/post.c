@@ -175,8 +175,8 @@ init_chips(struct bios *b)
 	outb(b, 0x41, 18);
 	outb(b, 0x64, 0x60); /* 8042: translate, IRQ 1 on, keyboard on */
 	outb(b, 0x60, 0x65);
-	outb(b, 0x92, 0x02); /* A20 on */
-	outb(b, 0x0d, 0);    /* DMA: master clear; channel 4 cascades */
+	outb(b, 0x92, (inb(b, 0x92) & 1u) | 0x02); /* A20 on; the CPU was reset by this or not */
+	outb(b, 0x0d, 0);			   /* DMA: master clear; channel 4 cascades */
 	outb(b, 0xda, 0);
 	outb(b, 0xd6, 0xc0);
 	outb(b, 0xd4, 0x00);

@@ -178,6 +178,7 @@ init_chips(struct machine *m)
 	m->kbc.reset = (struct line){.set = reset_line, .opaque = m};
 	i8237_init(&m->dma, m->mem);
 	vga_init(&m->vga, &m->clock);
+	portcf9_init(&m->portcf9, (struct line){.set = reset_line, .opaque = m});
 	portf0_init(&m->portf0, irq_line(m, 13));
 	post80_init(&m->post80);
 	for (unsigned i = 0; i < m->config.coms; i++) {
@@ -220,6 +221,7 @@ attach_ports(struct machine *m)
 	    {"vga", &vga_ports, &m->vga, 0x3c0, 32, 0x10},
 	    {"elcr", &i8259_elcr_ports, &m->pic[0], 0x4d0, 1, 0},
 	    {"elcr", &i8259_elcr_ports, &m->pic[1], 0x4d1, 1, 0},
+	    {"portcf9", &portcf9_ports, &m->portcf9, 0xcf9, 1, 0},
 	};
 
 	for (unsigned i = 0; i < sizeof(map) / sizeof(map[0]); i++)
@@ -273,6 +275,7 @@ board_reset(struct machine *m)
 	i8042_reset(&m->kbc);
 	i8237_reset(&m->dma);
 	vga_reset(&m->vga);
+	portcf9_reset(&m->portcf9);
 	portf0_reset(&m->portf0);
 	post80_reset(&m->post80);
 	for (unsigned i = 0; i < m->config.coms; i++)
@@ -295,6 +298,7 @@ board_add_sections(struct machine *m, struct vmm_error *err)
 	    i8042_section(&m->kbc),
 	    i8237_section(&m->dma),
 	    vga_section(&m->vga),
+	    portcf9_section(&m->portcf9),
 	    portf0_section(&m->portf0),
 	    post80_section(&m->post80),
 	};

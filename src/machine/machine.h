@@ -23,6 +23,7 @@
 #include "device/ns16550.h"
 #include "device/port61.h"
 #include "device/port92.h"
+#include "device/portcf9.h"
 #include "device/portf0.h"
 #include "device/post80.h"
 #include "device/vga.h"
@@ -131,6 +132,7 @@ struct machine {
 	struct i8042 kbc;
 	struct i8237 dma;
 	struct vga vga;
+	struct portcf9 portcf9;
 	struct portf0 portf0;
 	struct post80 post80;
 	struct ns16550 com[MACHINE_COMS];

@@ -147,7 +147,7 @@ def test_memory_use(host):
     assert peak < (10 + 1) * 1024 + 64
 
 
-@pytest.mark.parametrize("name", ["protected", "debug", "v86", "long", "lapic", "fpu-error"])
+@pytest.mark.parametrize("name", ["protected", "debug", "v86", "long", "lapic", "fpu-error", "resume"])
 def test_self_checking_guest(host, name):
     """Every step of tests/guest/NAME.S; port E9h, on standard error, tells which one failed."""
     result = host.boot(GUESTS / f"{name}.img")

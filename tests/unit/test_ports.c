@@ -4,6 +4,7 @@
 #include "device/debugcon.h"
 #include "device/debugexit.h"
 #include "device/port92.h"
+#include "device/portcf9.h"
 #include "device/portf0.h"
 #include "device/post80.h"
 #include "fake.h"
@@ -49,6 +50,28 @@ post_latch(void **state)
 	post80_reset(&chip);
 	assert_int_equal(post80_ports.read(&chip, 0, 1), 0);
 	assert_string_equal(post80_section(&chip).id, "post80");
+}
+
+static void
+reset_control(void **state)
+{
+	struct fake_line reset;
+	struct portcf9 chip;
+
+	(void)state;
+	portcf9_init(&chip, fake_line_connect(&reset));
+	portcf9_ports.write(&chip, 0, 1, 0x02);
+	assert_int_equal(portcf9_ports.read(&chip, 0, 1), 0x02);
+	assert_int_equal(reset.rises, 0);
+	portcf9_ports.write(&chip, 0, 1, 0x06);
+	assert_int_equal(reset.rises, 1);
+	assert_false(reset.level);
+	portcf9_ports.write(&chip, 0, 1, 0xff); /* still 1; what is reserved reads 0 */
+	assert_int_equal(reset.rises, 1);
+	assert_int_equal(portcf9_ports.read(&chip, 0, 1), 0x06);
+	portcf9_reset(&chip);
+	assert_int_equal(portcf9_ports.read(&chip, 0, 1), 0);
+	assert_string_equal(portcf9_section(&chip).id, "portcf9");
 }
 
 static void
@@ -121,6 +144,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(fast_a20_and_reset),
 	    cmocka_unit_test(post_latch),
+	    cmocka_unit_test(reset_control),
 	    cmocka_unit_test(coprocessor_latch),
 	    cmocka_unit_test(debug_console),
 	    cmocka_unit_test(debug_exit),
