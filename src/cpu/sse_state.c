@@ -115,7 +115,7 @@ image_ready(struct cpu *c, const struct op *op, struct vcpu_state *s, unsigned a
 		return (false);
 	}
 	*ea = op_ea(op, s);
-	if (!segment_check(c, op->seg, *ea, 1, false))
+	if (!segment_check(c, op->seg, *ea, 4, false))
 		return (false);
 	/* Where alignment is checked, it is that of 4 bytes first. */
 	if (((c->segc[op->seg].base + *ea) & 3) && c->tlb == c->tlbs[TLB_USER_ALIGNED])
