@@ -50,6 +50,8 @@ struct cpu_fault {
 struct cpu_branch {
 	uint64_t from; /* linear addresses */
 	uint64_t to;
+	uint32_t bits; /* width of the code at FROM: 16, 32, 64 */
+	uint32_t pad;
 };
 
 struct vcpu_history {

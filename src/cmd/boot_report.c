@@ -6,9 +6,11 @@
 
 #include "cmd/boot.h"
 #include "cmd/cmd.h"
+#include "inspect/explain.h"
 
 #define CODE_BYTES 16
 #define STACK_WORDS 8
+#define BIOS_CALLS 5
 
 static const struct {
 	const char *name;
@@ -33,15 +35,12 @@ dump_bytes(const struct machine *m, const char *label, uint64_t at, unsigned cou
 	fprintf(stderr, "\n");
 }
 
-void
-boot_failure_dump(const struct boot_run *run, const char *why)
+static void
+dump_registers(const struct machine *m)
 {
-	const struct machine *m = &run->machine;
 	const struct vcpu_state *s = m->state;
 	const struct x86_segment *cs = &s->sregs.seg[SEG_CS], *ss = &s->sregs.seg[SEG_SS];
 
-	fprintf(stderr, "hyve86: %s: %s at %04x:%04" PRIx64 " after %" PRIu64 " instructions\n",
-	    run->opts->name, why, cs->selector, s->gpr.rip, vcpu_instructions(&m->vcpu));
 	for (unsigned i = 0; i < 8; i++)
 		fprintf(stderr, "%s %016" PRIx64 "%s", general[i].name, s->gpr.reg[general[i].reg],
 		    i % 4 == 3 ? "\n" : "  ");
@@ -60,6 +59,31 @@ boot_failure_dump(const struct boot_run *run, const char *why)
 	dump_bytes(m, "stack",
 	    ss->base + (s->gpr.reg[GPR_RSP] & (ss->access & AR_DB ? UINT32_MAX : UINT16_MAX)),
 	    STACK_WORDS, 2);
+}
+
+void
+boot_failure_dump(const struct boot_run *run, const char *why)
+{
+	const struct machine *m = &run->machine;
+	const struct vcpu_state *s = m->state;
+	struct vmm_error err;
+	struct subject subject;
+
+	fprintf(stderr, "hyve86: %s: %s at %04x:%04" PRIx64 " after %" PRIu64 " instructions\n",
+	    run->opts->name, why, s->sregs.seg[SEG_CS].selector, s->gpr.rip,
+	    vcpu_instructions(&m->vcpu));
+	if (subject_from_machine(&subject, m, &err) != 0) {
+		cmd_fail(BOOT_COMMAND, &err);
+		dump_registers(m);
+		return;
+	}
+	explain_instruction(stderr, &subject);
+	if (explain_why(stderr, &subject) != 0)
+		cmd_error(BOOT_COMMAND, "out of memory");
+	dump_registers(m);
+	explain_bios_calls(stderr, &subject, BIOS_CALLS);
+	subject_free(&subject);
+	fprintf(stderr, "hyve86 explain tells more of it\n");
 }
 
 static json_t *

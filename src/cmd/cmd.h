@@ -32,6 +32,7 @@ int cmd_bhyvebiosload(int argc, char **argv);
 int cmd_bhyveload(int argc, char **argv);
 int cmd_boot(int argc, char **argv);
 int cmd_destroy(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_services(int argc, char **argv);
 int cmd_vmmctl(int argc, char **argv);

@@ -14,6 +14,7 @@ static const struct command commands[] = {
     {"boot", cmd_boot, "boot an image on this terminal"},
     {"list", cmd_list, "show the VMs there are"},
     {"destroy", cmd_destroy, "destroy VMs"},
+    {"explain", cmd_explain, "tell why a guest died"},
     {"services", cmd_services, "list the BIOS services there are"},
     {"bhyvebiosload", cmd_bhyvebiosload, "make a VM and load a pseudo BIOS"},
     {"bhyveload", cmd_bhyveload, "make a VM and load a kernel or flat program"},

@@ -148,7 +148,7 @@ note_near(struct cpu *c, const struct op *op, const struct vcpu_state *s, uint64
 {
 	uint64_t base = c->segc[SEG_CS].base;
 
-	branch_note(c, base + op_rip(op, s), base + target);
+	branch_note(c, base + op_rip(op, s), c->mode, base + target);
 }
 
 /* Through a register or memory. */
@@ -286,25 +286,31 @@ far_pointer(
 	return (true);
 }
 
-/* Note a far transfer that was made from linear FROM, if it was. */
-static enum op_result
-far_note(struct cpu *c, uint64_t from, enum op_result result)
+/* Where a far transfer comes from. */
+struct origin {
+	uint64_t lin;
+	uint8_t mode;
+};
+
+static struct origin
+origin_of(const struct cpu *c, const struct op *op, const struct vcpu_state *s)
 {
-	if (result == OP_JUMP)
-		branch_note(c, from, c->segc[SEG_CS].base + c->s->gpr.rip);
-	return (result);
+	return ((struct origin){c->segc[SEG_CS].base + op_rip(op, s), c->mode});
 }
 
-static uint64_t
-linear_of(const struct cpu *c, const struct op *op, const struct vcpu_state *s)
+/* Note a far transfer that was made from FROM, if it was. */
+static enum op_result
+far_note(struct cpu *c, struct origin from, enum op_result result)
 {
-	return (c->segc[SEG_CS].base + op_rip(op, s));
+	if (result == OP_JUMP)
+		branch_note(c, from.lin, from.mode, c->segc[SEG_CS].base + c->s->gpr.rip);
+	return (result);
 }
 
 enum op_result
 do_jmp_far(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	uint64_t from = linear_of(c, op, s);
+	struct origin from = origin_of(c, op, s);
 	uint16_t selector;
 	uint64_t offset;
 
@@ -317,7 +323,7 @@ do_jmp_far(struct cpu *c, const struct op *op, struct vcpu_state *s)
 enum op_result
 do_call_far(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	uint64_t from = linear_of(c, op, s);
+	struct origin from = origin_of(c, op, s);
 	uint16_t selector;
 	uint64_t offset;
 
@@ -329,7 +335,7 @@ do_call_far(struct cpu *c, const struct op *op, struct vcpu_state *s)
 enum op_result
 do_ret_far(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	uint64_t from = linear_of(c, op, s);
+	struct origin from = origin_of(c, op, s);
 
 	return (far_note(c, from, far_return(c, op->size, (unsigned)op->imm & 0xffff)));
 }
@@ -371,7 +377,7 @@ do_into(struct cpu *c, const struct op *op, struct vcpu_state *s)
 enum op_result
 do_iret(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	uint64_t from = linear_of(c, op, s);
+	struct origin from = origin_of(c, op, s);
 
 	c->next_rip = op_next_rip(op, s);
 	return (far_note(c, from, interrupt_return(c, op->size)));

@@ -153,6 +153,12 @@ enum attention {
 
 enum mode_bits { MODE_D = 1, MODE_L = 2, MODE_PE = 4, MODE_VM = 8, MODE_STEP = 16 };
 
+/* A branch as it is remembered: between linear addresses, and the mode at FROM. */
+struct branch {
+	uint64_t from, to;
+	uint8_t mode;
+};
+
 /* A breakpoint (watch.h). */
 struct watch {
 	uint64_t lin; /* or port */
@@ -218,7 +224,7 @@ struct cpu {
 
 	struct cpu_fault faults[HISTORY_FAULTS];
 	unsigned nfaults;
-	struct cpu_branch branches[HISTORY_BRANCHES];
+	struct branch branches[HISTORY_BRANCHES];
 	unsigned nbranches;
 
 	struct watch watch[4 + CPU_WATCH_MAX]; /* all that are enabled */
@@ -471,11 +477,10 @@ jcache_find(struct cpu *c, uint64_t rip)
 	return (NULL);
 }
 
-/* Remember a branch by linear addresses. */
 static inline void
-branch_note(struct cpu *c, uint64_t from, uint64_t to)
+branch_note(struct cpu *c, uint64_t from, uint8_t mode, uint64_t to)
 {
-	c->branches[c->nbranches++ % HISTORY_BRANCHES] = (struct cpu_branch){from, to};
+	c->branches[c->nbranches++ % HISTORY_BRANCHES] = (struct branch){from, to, mode};
 }
 
 /* Go to RIP, whose trace is not known: through the jump cache. */

@@ -247,10 +247,11 @@ bool
 deliver(struct cpu *c, const struct delivery *d)
 {
 	uint64_t from = c->segc[SEG_CS].base + c->s->gpr.rip;
+	uint8_t mode = c->mode;
 
 	if (!deliver_any(c, d))
 		return (false);
-	branch_note(c, from, c->segc[SEG_CS].base + c->s->gpr.rip);
+	branch_note(c, from, mode, c->segc[SEG_CS].base + c->s->gpr.rip);
 	return (true);
 }
 

@@ -460,9 +460,16 @@ cpu_history(const struct cpu *c, struct vcpu_history *out)
 	};
 	for (unsigned i = 0; i < out->nfaults; i++)
 		out->faults[i] = c->faults[(c->nfaults - out->nfaults + i) % HISTORY_FAULTS];
-	for (unsigned i = 0; i < out->nbranches; i++)
-		out->branches[i] =
-		    c->branches[(c->nbranches - out->nbranches + i) % HISTORY_BRANCHES];
+	for (unsigned i = 0; i < out->nbranches; i++) {
+		const struct branch *b =
+		    &c->branches[(c->nbranches - out->nbranches + i) % HISTORY_BRANCHES];
+
+		out->branches[i] = (struct cpu_branch){.from = b->from,
+		    .to = b->to,
+		    .bits = b->mode & MODE_L ? 64
+			: b->mode & MODE_D   ? 32
+					     : 16};
+	}
 }
 
 unsigned

@@ -327,6 +327,12 @@ vmm_add_section(struct vmctx *ctx, const struct section *section, struct vmm_err
 	return (result);
 }
 
+int
+vmm_read_section(struct vmctx *ctx, const struct section *section, struct vmm_error *err)
+{
+	return (statefile_restore(&ctx->file, section, err));
+}
+
 static struct vmctx *
 ctx_new(void)
 {

@@ -121,6 +121,11 @@ int vmm_run_end(struct vmctx *ctx, struct vmm_error *err);
  */
 int vmm_add_section(struct vmctx *ctx, const struct section *section, struct vmm_error *err);
 /*
+ * Copy a section of the VM's state file to SECTION's data, without registering it. 1, 0 if there is
+ * none, or -1 with the reason if it does not fit.
+ */
+int vmm_read_section(struct vmctx *ctx, const struct section *section, struct vmm_error *err);
+/*
  * For loaders: registers, capabilities, statistics and memory as in a new VM, drives and all
  * sections forgotten. A killed VM is whole again.
  */

@@ -18,7 +18,6 @@
 #define PROC_SECONDARY (1u << 31)
 #define PROC2_EPT (1u << 1)
 #define PROC2_VPID (1u << 5)
-#define PROC2_UNRESTRICTED (1u << 7)
 #define EXIT_HOST_LMA (1u << 9)
 #define EXIT_SAVE_PAT (1u << 18)
 #define EXIT_LOAD_PAT (1u << 19)
@@ -90,7 +89,7 @@ static const struct {
     {VMX_CAP_HALT_EXIT, PROC_HLT_EXIT, 0},
     {VMX_CAP_MTRAP_EXIT, PROC_MTF, 0},
     {VMX_CAP_PAUSE_EXIT, PROC_PAUSE_EXIT, 0},
-    {VMX_CAP_UNRESTRICTED_GUEST, 0, PROC2_UNRESTRICTED},
+    {VMX_CAP_UNRESTRICTED_GUEST, 0, VMX_PROC2_UNRESTRICTED_GUEST},
 };
 
 static uint32_t

@@ -34,6 +34,8 @@ enum vmx_exit_reason {
 	VMX_EXIT_EPT_VIOLATION = 48,
 };
 #define VMX_EXIT_ENTRY_FAILURE 0x80000000u
+/* Secondary processor-based controls, SDM vol. 3C, table 25-7. */
+#define VMX_PROC2_UNRESTRICTED_GUEST (1u << 7)
 
 /* Capabilities in the numbering of vmmapi's enum vm_cap_type. */
 enum vmx_cap {
