@@ -2,7 +2,6 @@
 #include "inspect/explain.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "cpu/disasm.h"
@@ -341,22 +340,16 @@ tell_entry(FILE *out, const struct subject *s)
 
 /* --- what the values should be ------------------------------------------------------------------------------ */
 
-struct mend {
-	char text[512];
-	size_t used;
-};
-
-static void __attribute__((format(printf, 2, 3))) add_mend(struct mend *m, const char *format, ...)
+/* The command that sets descriptor NAME. */
+static void
+print_set_desc(FILE *out, const struct subject *s, const char *name, uint64_t base, uint32_t limit,
+    uint32_t access)
 {
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(m->text + m->used, sizeof(m->text) - m->used, format, args);
-	va_end(args);
-	if (n > 0)
-		m->used += (size_t)n < sizeof(m->text) - m->used ? (size_t)n
-								 : sizeof(m->text) - m->used - 1;
+	fprintf(out, "    vmmctl --vm=%s --set-desc-%s --desc-base=%#" PRIx64 " --desc-limit=%#x",
+	    s->mem != NULL ? s->name : "VM", name, base, limit);
+	if (access != 0)
+		fprintf(out, " --desc-access=%#x", access);
+	fprintf(out, "\n");
 }
 
 /* Real mode: what RESET and every BIOS leave in the segment caches and the IDTR. */
@@ -365,7 +358,6 @@ mend_real_mode(FILE *out, const struct subject *s)
 {
 	static const char *const names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
 	const struct vcpu_sregs *sr = &s->state.sregs;
-	struct mend m = {.used = 0};
 
 	for (unsigned i = 0; i < SEG_COUNT; i++) {
 		const struct x86_segment *seg = &sr->seg[i];
@@ -380,15 +372,13 @@ mend_real_mode(FILE *out, const struct subject *s)
 			    " (access %xh carries the L bit of 64-bit code, a long-mode leftover)",
 			    seg->access);
 		fprintf(out, "\n");
-		add_mend(&m, " --set-desc-%s=%#" PRIx64 ",0xffff,%#x", names[i], seg->base, access);
+		print_set_desc(out, s, names[i], seg->base, 0xffff, access);
 	}
 	if (sr->idtr.limit < 0x3ff) {
 		fprintf(out, "  idtr: limit %xh; the vector table of 256 entries needs 3ffh\n",
 		    sr->idtr.limit);
-		add_mend(&m, " --set-desc-idtr=%#" PRIx64 ",0x3ff", sr->idtr.base);
+		print_set_desc(out, s, "idtr", sr->idtr.base, 0x3ff, 0);
 	}
-	if (m.used != 0)
-		fprintf(out, "  vmmctl --vm=%s%s\n", s->mem != NULL ? s->name : "VM", m.text);
 }
 
 static void
@@ -403,7 +393,8 @@ tell_mend(FILE *out, const struct subject *s)
 		wrong |= sr->seg[i].limit < 0xffff || (sr->seg[i].access & (AR_L | AR_UNUSABLE));
 	if (!wrong)
 		return;
-	fprintf(out, "the values that work:\n");
+	fprintf(out, "the values that work%s:\n",
+	    is_shut_down(s) && s->mem != NULL ? ", in a VM that is loaded again" : "");
 	mend_real_mode(out, s);
 }
 

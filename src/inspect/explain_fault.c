@@ -209,6 +209,15 @@ idt_limit(FILE *out, const struct subject *s, const struct cpu_fault *f)
 	    size == 4 ? "interrupt vector table" : "IDT", idtr->base, idtr->limit);
 }
 
+/* Protected mode with the IDTR of real mode. */
+static bool
+has_vector_table(const struct subject *s)
+{
+	const struct x86_table *idtr = &s->state.sregs.idtr;
+
+	return ((s->state.sregs.cr0 & CR0_PE) && idtr->base == 0 && idtr->limit == 0x3ff);
+}
+
 static void
 gate(FILE *out, const struct subject *s, const struct cpu_fault *f)
 {
@@ -221,16 +230,18 @@ gate(FILE *out, const struct subject *s, const struct cpu_fault *f)
 		fprintf(out, " cannot be read");
 		return;
 	}
+	if (has_vector_table(s)) {
+		fprintf(out,
+		    " is an entry of the real-mode vector table, which IDTR still has: LIDT "
+		    "was never done");
+		return;
+	}
 	access = (uint32_t)(raw >> 40);
 	fprintf(out, " (%016" PRIx64 " at %" PRIx64 "h) is ", raw, at);
 	if (raw == 0)
 		fprintf(out, "empty");
 	else if (f->vector == 11)
 		fprintf(out, "not present (P is 0)");
-	else if (idtr->base == 0 && idtr->limit == 0x3ff)
-		fprintf(out,
-		    "an entry of the real-mode vector table, which IDTR still has: LIDT was "
-		    "never done");
 	else if (access & AR_S)
 		fprintf(out, "no gate but a segment descriptor");
 	else if ((access & 7) >= 6)
@@ -256,7 +267,14 @@ selector(FILE *out, const struct subject *s, const struct cpu_fault *f)
 			fprintf(out, ", but TR is null: LTR was never done");
 		return;
 	}
-	if (instruction(s, text, sizeof(text)) != 0)
+	instruction(s, text, sizeof(text));
+	if ((f->error & 1) || strncmp(text, "int", 3) == 0)
+		fprintf(out, "; it stands in the gate%s",
+		    has_vector_table(s)
+			? ", which is an entry of the real-mode vector table: LIDT was "
+			  "never done"
+			: ", where the handler's code must be");
+	else if (text[0] != '\0')
 		fprintf(out, "; what uses it (%s) needs another", text);
 }
 
