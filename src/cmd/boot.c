@@ -244,10 +244,11 @@ boot(struct boot_options *opts)
 	}
 	/* The serial lines' defaults are known once the console is: at least COM1 is there. */
 	config = machine_config(opts);
-	if (machine_init(&run->machine, ctx, &config, &err) != 0 || load_kernel(run, &err) != 0)
+	if (machine_init(&run->machine, ctx, &config, &err) != 0)
 		status = cmd_fail(BOOT_COMMAND, &err);
 	else {
-		status = run_machine(run);
+		status = load_kernel(run, &err) != 0 ? cmd_fail(BOOT_COMMAND, &err)
+						     : run_machine(run);
 		machine_fini(&run->machine);
 	}
 	vmm_discard(ctx);
