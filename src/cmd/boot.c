@@ -247,8 +247,8 @@ boot(struct boot_options *opts)
 	if (machine_init(&run->machine, ctx, &config, &err) != 0)
 		status = cmd_fail(BOOT_COMMAND, &err);
 	else {
-		status = load_kernel(run, &err) != 0 ? cmd_fail(BOOT_COMMAND, &err)
-						     : run_machine(run);
+		status =
+		    load_kernel(run, &err) != 0 ? cmd_fail(BOOT_COMMAND, &err) : run_machine(run);
 		machine_fini(&run->machine);
 	}
 	vmm_discard(ctx);

@@ -269,14 +269,15 @@ enum op_result
 do_syscall(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	uint16_t selector = (uint16_t)(s->msr.star >> 32) & 0xfffc;
-	uint64_t target = c->mode & MODE_L ? s->msr.lstar : s->msr.cstar;
 
-	if (!(s->sregs.efer & EFER_SCE) || !long_mode(c))
+	if (!(s->sregs.efer & EFER_SCE) || !(c->mode & MODE_L))
 		return (fault(c, VEC_UD, CAUSE_INSTRUCTION));
 	RCX(s) = op_next_rip(op, s);
 	s->gpr.reg[GPR_R11] = rflags_get(c) & ~(uint64_t)RFLAGS_RF;
 	rflags_set(c, 0, s->msr.fmask | RFLAGS_RF);
-	return (enter_flat(c, selector, (uint16_t)(selector + 8), 0, true, target));
+	if (!(s->gpr.rflags & RFLAGS_TF))
+		c->trap_cancel = true; /* the step ends here, not behind it */
+	return (enter_flat(c, selector, (uint16_t)(selector + 8), 0, true, s->msr.lstar));
 }
 
 enum op_result
@@ -291,6 +292,10 @@ do_sysret(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (c->cpl != 0 || (to64 && !is_canonical(RCX(s))))
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	rflags_set(c, s->gpr.reg[GPR_R11], mask & 0x3c7fd7);
+	if (s->gpr.rflags & RFLAGS_TF) { /* stepping begins with this instruction */
+		s->events.pending_debug |= DR6_BS;
+		attention_update(c);
+	}
 	return (enter_flat(c, (uint16_t)((to64 ? base + 16 : base) | 3), (uint16_t)((base + 8) | 3),
 	    3, to64, to64 ? RCX(s) : (uint32_t)RCX(s)));
 }

@@ -368,7 +368,13 @@ compatible32:
 from_compatible:
 	inc	dword ptr [step]
 
-# --- privilege 3
+# --- privilege 3: GS, which it may not have, becomes null; its base stays
+	mov	eax, DATA
+	mov	gs, eax
+	mov	ecx, 0xc0000101
+	mov	eax, offset to_code
+	xor	edx, edx
+	wrmsr
 	push	USER_DATA
 	push	USER_STACK
 	push	0x3002
@@ -378,6 +384,12 @@ from_compatible:
 user:	mov	ax, cs
 	and	ax, 3
 	cmp	ax, 3
+	ok_if	e
+	mov	eax, gs
+	test	eax, eax
+	ok_if	z
+	mov	eax, gs:[0]
+	cmp	eax, [to_code]
 	ok_if	e
 
 	expect	13
@@ -432,6 +444,29 @@ user:	mov	ax, cs
 	mov	ax, ss
 	cmp	ax, USER_DATA
 	ok_if	e
+	mov	r8d, 0			# FMASK clears TF: no step behind SYSCALL, but behind SYSRET
+	pushfq
+	or	dword ptr [rsp], 0x100
+	expect	1
+	popfq
+	syscall
+	ud2
+	checked
+	cmp	r8d, 0x5ca11
+	ok_if	e
+	.ifndef LENIENT
+	pushq	USER_CODE32		# in compatibility mode there is none
+	mov	eax, offset 1f
+	push	rax
+	expect	6
+	lretq
+	.code32
+1:	.byte	0x0f, 0x05
+	checked
+	ljmp	USER_CODE64, offset 1f
+	.code64
+1:
+	.endif
 	xor	r9d, r9d
 	sysenter			# does not come back by itself
 	jmp	failed
@@ -505,6 +540,7 @@ common:	mov	[handler_rsp], esp
 	mov	eax, [resume]
 	mov	[rsp + 24], rax
 	mov	dword ptr [want], -1
+	and	dword ptr [rsp + 40], 0xfffffeff # TF
 	mov	rax, STACK		# whatever it was
 	test	byte ptr [rsp + 32], 3
 	jnz	1f
@@ -550,7 +586,7 @@ make_idt:
 	xor	edx, edx
 	wrmsr
 	mov	ecx, 0xc0000084
-	mov	eax, 0x3000
+	mov	eax, 0x3100
 	wrmsr
 	mov	ecx, 0x174		# SYSENTER_CS, ESP, EIP
 	mov	eax, CODE64
