@@ -331,9 +331,10 @@ iret_protected(struct cpu *c, unsigned size)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	if (c->s->gpr.rflags & RFLAGS_NT)
 		return (task_return(c));
-	/* Processors read the flags first. */
-	if (!stack_peek(c, &st, 2 * size, size, &flags) || !stack_pop(c, &st, size, &ip) ||
-	    !stack_pop(c, &st, size, &cs) || !stack_pop(c, &st, size, &flags))
+	/* Processors read the flags first, then the selector as 16 bits. */
+	if (!stack_peek(c, &st, 2 * size, size, &flags) || !stack_peek(c, &st, size, 2, &cs) ||
+	    !stack_pop(c, &st, size, &ip) || !stack_pop(c, &st, size, &cs) ||
+	    !stack_pop(c, &st, size, &flags))
 		return (OP_FAULT);
 	if (size == 4 && (flags & RFLAGS_VM) && cpl == 0 && !long_mode(c))
 		return (iret_to_vm(c, &st, ip, cs, flags));

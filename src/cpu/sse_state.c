@@ -13,6 +13,7 @@
 #define IMAGE_END 416
 #define XSAVE_HEADER 512
 #define XSAVE_SIZE 576
+#define XCOMP_COMPACT (1ull << 63)
 
 enum op_result
 do_emms(struct cpu *c, const struct op *op, struct vcpu_state *s)
@@ -190,7 +191,7 @@ requested(const struct vcpu_state *s)
 enum op_result
 do_xsave(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
-	uint64_t ea, mask = requested(s), bv;
+	uint64_t ea, at, mask = requested(s), bv;
 	struct fx image;
 	unsigned seg = op->seg;
 
@@ -206,8 +207,8 @@ do_xsave(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	    (!store_bytes(c, seg, ea + IMAGE_MXCSR, &image.mxcsr, 8) ||
 		!store_bytes(c, seg, ea + IMAGE_XMM, image.xmm, xmm_end(c) - IMAGE_XMM)))
 		return (OP_FAULT);
-	if (!load(c, seg, ea + XSAVE_HEADER, 8, &bv) ||
-	    !store(c, seg, ea + XSAVE_HEADER, 8, bv | mask))
+	at = (ea + XSAVE_HEADER) & op->amask;
+	if (!load(c, seg, at, 8, &bv) || !store(c, seg, at, 8, bv | mask))
 		return (OP_FAULT);
 	return (OP_NEXT);
 }
@@ -219,19 +220,37 @@ header_valid(const struct vcpu_state *s, const uint64_t header[8])
 	return ((header[0] & ~s->fpu.xcr0) == 0 && header[1] == 0 && header[2] == 0);
 }
 
-/* The parts of IMAGE at EA that the components of MASK have, of which LOADED have contents. */
+/*
+ * Processors look at the header's second word (this one has no compact form), at the image's first byte and MXCSR as far as MASK
+ * has them, at what the header says, and then at the rest.
+ */
 static bool
-xrstor_load(
-    struct cpu *c, unsigned seg, uint64_t ea, uint64_t mask, uint64_t loaded, struct fx *image)
+xrstor_load(struct cpu *c, const struct op *op, uint64_t ea, uint64_t mask, uint64_t header[8],
+    struct fx *image)
 {
-	if ((mask & loaded & XCR0_X87) &&
-	    (!load_bytes(c, seg, ea, image, IMAGE_MXCSR) ||
-		!load_bytes(c, seg, ea + IMAGE_ST, image->st, sizeof(image->st))))
+	uint64_t at = (ea + XSAVE_HEADER) & op->amask;
+
+	if (!load(c, op->seg, (at + 8) & op->amask, 8, &header[1]))
 		return (false);
-	if ((mask & XCR0_SSE) && !load_bytes(c, seg, ea + IMAGE_MXCSR, &image->mxcsr, 8))
+	if (header[1] & XCOMP_COMPACT) {
+		fault(c, VEC_GP, CAUSE_RESERVED);
 		return (false);
-	return (!(mask & loaded & XCR0_SSE) ||
-	    load_bytes(c, seg, ea + IMAGE_XMM, image->xmm, xmm_end(c) - IMAGE_XMM));
+	}
+	if (((mask & XCR0_X87) && !load(c, op->seg, ea, 1, &header[0])) ||
+	    ((mask & XCR0_SSE) && !load_bytes(c, op->seg, ea + IMAGE_MXCSR, &image->mxcsr, 8)) ||
+	    !load_bytes(c, op->seg, at, header, 64))
+		return (false);
+	if (!header_valid(c->s, header)) {
+		fault(c, VEC_GP, CAUSE_RESERVED);
+		return (false);
+	}
+	mask &= header[0];
+	if ((mask & XCR0_X87) &&
+	    (!load_bytes(c, op->seg, ea, image, IMAGE_MXCSR) ||
+		!load_bytes(c, op->seg, ea + IMAGE_ST, image->st, sizeof(image->st))))
+		return (false);
+	return (!(mask & XCR0_SSE) ||
+	    load_bytes(c, op->seg, ea + IMAGE_XMM, image->xmm, xmm_end(c) - IMAGE_XMM));
 }
 
 enum op_result
@@ -241,12 +260,7 @@ do_xrstor(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	struct fx *f = fx_of(s), image = {0};
 
 	if (!xsave_enabled(c, s) || !image_ready(c, op, s, 64, CR0_TS, &ea) ||
-	    !load(c, op->seg, (ea + XSAVE_HEADER + 8) & op->amask, 8, &header[1]) ||
-	    !load_bytes(c, op->seg, (ea + XSAVE_HEADER) & op->amask, header, sizeof(header)))
-		return (OP_FAULT);
-	if (!header_valid(s, header))
-		return (fault(c, VEC_GP, CAUSE_RESERVED));
-	if (!xrstor_load(c, op->seg, ea, mask, header[0], &image))
+	    !xrstor_load(c, op, ea, mask, header, &image))
 		return (OP_FAULT);
 	if ((mask & XCR0_SSE) && (image.mxcsr & ~MXCSR_VALID))
 		return (fault(c, VEC_GP, CAUSE_RESERVED));

@@ -236,24 +236,29 @@ set_state(const struct sequence *q)
 	cpu_push(soft.cpu, VCPU_ALL);
 }
 
-/* What the handler finds: the fault's frame (SDM vol. 3A, figure 6-9) and the rest as it was. */
+/*
+ * What the handler finds: the fault's frame (SDM vol. 3A, figure 6-9) and the rest as it was. A #DB
+ * that waited through POP SS and INT3 comes before the handler's first instruction; Linux takes it
+ * there and goes on.
+ */
 static void
 take_state(struct outcome *out)
 {
 	const struct vcpu_state *v = &soft.state;
 	struct registers *r = &out->regs;
-	uint64_t frame[6], *p = frame;
+	uint64_t frame[6], handler = v->gpr.rip, top = KERNEL + STACK_TOP - sizeof(frame);
 
-	out->vector = (unsigned)((v->gpr.rip - KERNEL - HANDLERS) / HANDLER_SIZE);
-	memory_read(&soft.memory, KERNEL_PA + STACK_TOP - sizeof(frame), frame, sizeof(frame));
-	if (v->gpr.reg[GPR_RSP] == KERNEL + STACK_TOP - sizeof(frame))
+	if (v->gpr.reg[GPR_RSP] < top)
+		memory_read(&soft.memory, KERNEL_PA + v->gpr.reg[GPR_RSP] - KERNEL, &handler, 8);
+	out->vector = (unsigned)((handler - KERNEL - HANDLERS) / HANDLER_SIZE);
+	memory_read(&soft.memory, KERNEL_PA + top - KERNEL, frame, sizeof(frame));
+	if (v->gpr.reg[GPR_RSP] == top)
 		out->error = (uint32_t)frame[0];
-	p++;
-	r->rip = p[0];
-	r->seg[SEG_CS] = (uint16_t)p[1];
-	r->flags = p[2];
-	r->reg[GPR_RSP] = p[3];
-	r->seg[SEG_SS] = (uint16_t)p[4];
+	r->rip = frame[1];
+	r->seg[SEG_CS] = (uint16_t)frame[2];
+	r->flags = frame[3];
+	r->reg[GPR_RSP] = frame[4];
+	r->seg[SEG_SS] = (uint16_t)frame[5];
 }
 
 void
