@@ -23,6 +23,20 @@ min_u64(uint64_t a, uint64_t b)
 	return (a < b ? a : b);
 }
 
+/*
+ * Of COUNT elements stored from LIN upward those up to the first that changes the instruction
+ * itself: what comes then is another instruction.
+ */
+static uint64_t
+up_to_own_code(const struct cpu *c, const struct op *op, uint64_t lin, uint64_t count)
+{
+	uint64_t own = (c->segc[SEG_CS].base + op_rip(op, c->s)) & c->lin_mask;
+
+	if (lin >= own + op->len || lin + count * op->size <= own)
+		return (count);
+	return (lin >= own ? 1 : (own - lin) / op->size + 1);
+}
+
 /* Elements that lie in one page and within limits and are in the TLB: none means "one by one". */
 static struct span
 span_at(struct cpu *c, const struct op *op, unsigned seg, uint64_t ea, uint64_t count, bool write)
@@ -38,6 +52,8 @@ span_at(struct cpu *c, const struct op *op, unsigned seg, uint64_t ea, uint64_t 
 	count = min_u64(count, (X86_PAGE_SIZE - (lin & X86_PAGE_MASK)) / op->size);
 	count = min_u64(count, (end - ea) / op->size);
 	span.count = min_u64(count, (op->amask - ea) / op->size);
+	if (write && unlikely(*e->code != 0))
+		span.count = up_to_own_code(c, op, lin, span.count);
 	span.host = (uint8_t *)(e->addend + lin); // NOLINT(performance-no-int-to-ptr)
 	span.code = *e->code;
 	return (span);
@@ -102,7 +118,7 @@ repeat(struct cpu *c, const struct op *op, struct vcpu_state *s, step_fn *step)
 			return (OP_NEXT);
 		}
 		c->left -= (int64_t)done;
-		if (c->attention != 0 || c->left <= op->idx)
+		if (c->attention != 0 || c->left <= op->idx || op->fn == op_leave)
 			return (OP_AGAIN);
 	}
 	return (OP_NEXT);

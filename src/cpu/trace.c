@@ -130,7 +130,8 @@ drop_in_page(struct cpu *c, uint64_t page, uint64_t pa, uint64_t size)
 			chunks |= chunks_in_page(node->trace, page);
 		link = &node->next;
 	}
-	c->code_map[page] = chunks;
+	if (page < c->code_pages)
+		c->code_map[page] = chunks;
 }
 
 void
@@ -156,7 +157,7 @@ trace_leave(struct cpu *c)
 	const struct pending_fault saved = c->fault;
 
 	if (translate(c, lin, PAGE_FETCH, &pa))
-		trace_drop_range(c, pa, 1);
+		drop_in_page(c, pa >> X86_PAGE_SHIFT, pa, 1);
 	c->fault = saved;
 }
 
