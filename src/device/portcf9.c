@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#define RC 1 /* the register */
 #define RC_HARD 0x02u
 #define RC_RESET 0x04u
 
@@ -11,9 +12,7 @@ port_read(void *opaque, uint16_t reg, unsigned size)
 {
 	const struct portcf9 *chip = opaque;
 
-	(void)reg;
-	(void)size;
-	return (chip->s.value);
+	return (reg == RC && size == 1 ? chip->s.value : UINT32_MAX);
 }
 
 static void
@@ -22,8 +21,8 @@ port_write(void *opaque, uint16_t reg, unsigned size, uint32_t value)
 	struct portcf9 *chip = opaque;
 	uint8_t old = chip->s.value;
 
-	(void)reg;
-	(void)size;
+	if (reg != RC || size != 1)
+		return;
 	chip->s.value = value & (RC_HARD | RC_RESET);
 	if ((value & RC_RESET) != 0 && (old & RC_RESET) == 0) {
 		line_set(&chip->reset, true);
@@ -31,7 +30,7 @@ port_write(void *opaque, uint16_t reg, unsigned size, uint32_t value)
 	}
 }
 
-const struct port_ops portcf9_ports = {.read = port_read, .write = port_write};
+const struct port_ops portcf9_ports = {.read = port_read, .write = port_write, .max_size = 4};
 
 void
 portcf9_init(struct portcf9 *chip, struct line reset)

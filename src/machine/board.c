@@ -221,7 +221,7 @@ attach_ports(struct machine *m)
 	    {"vga", &vga_ports, &m->vga, 0x3c0, 32, 0x10},
 	    {"elcr", &i8259_elcr_ports, &m->pic[0], 0x4d0, 1, 0},
 	    {"elcr", &i8259_elcr_ports, &m->pic[1], 0x4d1, 1, 0},
-	    {"portcf9", &portcf9_ports, &m->portcf9, 0xcf9, 1, 0},
+	    {"portcf9", &portcf9_ports, &m->portcf9, 0xcf8, 4, 0},
 	};
 
 	for (unsigned i = 0; i < sizeof(map) / sizeof(map[0]); i++)

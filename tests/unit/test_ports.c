@@ -55,22 +55,30 @@ post_latch(void **state)
 static void
 reset_control(void **state)
 {
+	static struct bus bus;
 	struct fake_line reset;
 	struct portcf9 chip;
 
 	(void)state;
 	portcf9_init(&chip, fake_line_connect(&reset));
-	portcf9_ports.write(&chip, 0, 1, 0x02);
-	assert_int_equal(portcf9_ports.read(&chip, 0, 1), 0x02);
+	bus_attach(&bus, "portcf9", &portcf9_ports, &chip, 0xcf8, 4, 0);
+	bus_out(&bus, 0xcf9, 1, 0x02);
+	assert_int_equal(bus_in(&bus, 0xcf9, 1), 0x02);
 	assert_int_equal(reset.rises, 0);
-	portcf9_ports.write(&chip, 0, 1, 0x06);
+	/* PCI's configuration address is not meant. */
+	bus_out(&bus, 0xcf8, 4, 0x80000400);
+	bus_out(&bus, 0xcf8, 2, 0x0400);
+	bus_out(&bus, 0xcf9, 2, 0x0004);
+	assert_int_equal(reset.rises, 0);
+	assert_int_equal(bus_in(&bus, 0xcf8, 4), 0xffffffff);
+	bus_out(&bus, 0xcf9, 1, 0x06);
 	assert_int_equal(reset.rises, 1);
 	assert_false(reset.level);
-	portcf9_ports.write(&chip, 0, 1, 0xff); /* still 1; what is reserved reads 0 */
+	bus_out(&bus, 0xcf9, 1, 0xff); /* still 1; what is reserved reads 0 */
 	assert_int_equal(reset.rises, 1);
-	assert_int_equal(portcf9_ports.read(&chip, 0, 1), 0x06);
+	assert_int_equal(bus_in(&bus, 0xcf9, 1), 0x06);
 	portcf9_reset(&chip);
-	assert_int_equal(portcf9_ports.read(&chip, 0, 1), 0);
+	assert_int_equal(bus_in(&bus, 0xcf9, 1), 0);
 	assert_string_equal(portcf9_section(&chip).id, "portcf9");
 }
 
