@@ -593,6 +593,12 @@ stack_peek(struct cpu *c, const struct stack *st, unsigned offset, unsigned size
 }
 
 static inline void
+stack_skip(const struct cpu *c, struct stack *st, unsigned size)
+{
+	st->sp = (st->sp & ~c->sp_mask) | ((st->sp + size) & c->sp_mask);
+}
+
+static inline void
 stack_commit(struct cpu *c, const struct stack *st)
 {
 	RSP(c->s) = st->sp;

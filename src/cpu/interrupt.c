@@ -333,9 +333,9 @@ iret_protected(struct cpu *c, unsigned size)
 		return (task_return(c));
 	/* Processors read the flags first, then the selector as 16 bits. */
 	if (!stack_peek(c, &st, 2 * size, size, &flags) || !stack_peek(c, &st, size, 2, &cs) ||
-	    !stack_pop(c, &st, size, &ip) || !stack_pop(c, &st, size, &cs) ||
-	    !stack_pop(c, &st, size, &flags))
+	    !stack_pop(c, &st, size, &ip))
 		return (OP_FAULT);
+	stack_skip(c, &st, 2 * size);
 	if (size == 4 && (flags & RFLAGS_VM) && cpl == 0 && !long_mode(c))
 		return (iret_to_vm(c, &st, ip, cs, flags));
 	if (cpl > (c->s->gpr.rflags & RFLAGS_IOPL) >> RFLAGS_IOPL_SHIFT)

@@ -195,9 +195,10 @@ iret_long(struct cpu *c, unsigned size)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	/* Processors read the flags first, then the selector as 16 bits. */
 	if (!stack_peek(c, &st, 2 * size, size, &flags) || !stack_peek(c, &st, size, 2, &cs_sel) ||
-	    !stack_pop(c, &st, size, &ip) || !stack_pop(c, &st, size, &cs_sel) ||
-	    !stack_pop(c, &st, size, &flags) || !stack_pop(c, &st, size, &sp) ||
-	    !stack_pop(c, &st, size, &ss_sel))
+	    !stack_pop(c, &st, size, &ip))
+		return (OP_FAULT);
+	stack_skip(c, &st, 2 * size);
+	if (!stack_pop(c, &st, size, &sp) || !stack_pop(c, &st, size, &ss_sel))
 		return (OP_FAULT);
 	if (SEL_IS_NULL(cs_sel))
 		return (fault(c, VEC_GP, CAUSE_SELECTOR));

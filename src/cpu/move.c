@@ -126,7 +126,7 @@ do_pop_sreg(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!stack_peek(c, &st, 0, 2, &selector))
 		return (OP_FAULT);
 	/* The increment is by the old stack's width, so it goes first. */
-	st.sp = (st.sp & ~c->sp_mask) | ((st.sp + op->size) & c->sp_mask);
+	stack_skip(c, &st, op->size);
 	stack_commit(c, &st);
 	if (!segment_load(c, op->dst, (uint16_t)selector)) {
 		RSP(s) = sp_before;

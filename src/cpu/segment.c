@@ -239,7 +239,7 @@ load_data_segment(struct cpu *c, unsigned seg, uint16_t selector)
 	bool code;
 
 	if (SEL_IS_NULL(selector)) {
-		/* Intel processors keep the base of a null FS or GS in 64-bit mode; ours clears it. */
+		/* The base is 0 then, of FS and GS in 64-bit mode too, as on Intel processors. */
 		segment_set(
 		    c, seg, &(struct x86_segment){.selector = selector, .access = AR_UNUSABLE});
 		return (true);

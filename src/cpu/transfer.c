@@ -404,9 +404,9 @@ far_return(struct cpu *c, unsigned size, unsigned release)
 	uint64_t ip, cs;
 
 	/* Processors read the selector first, as 16 bits. */
-	if (!stack_peek(c, &st, size, 2, &cs) || !stack_pop(c, &st, size, &ip) ||
-	    !stack_pop(c, &st, size, &cs))
+	if (!stack_peek(c, &st, size, 2, &cs) || !stack_pop(c, &st, size, &ip))
 		return (OP_FAULT);
+	stack_skip(c, &st, size);
 	if (is_protected(c))
 		return (return_to(c, &st, (uint16_t)cs, ip, size, release));
 	if (ip > c->s->sregs.seg[SEG_CS].limit)

@@ -53,31 +53,57 @@ from_integer(int64_t value)
 static bool
 store_number(struct cpu *c, const struct op *op, uint64_t ea, const void *from)
 {
-	unsigned first = op->size < 8 ? op->size : 8;
+	const uint8_t *number = from;
 
-	return (store_bytes(c, op->seg, ea, from, first) &&
-	    (op->size == first ||
-		store_bytes(c, op->seg, (ea + 8) & op->amask, (const uint8_t *)from + 8, 2)));
+	if (op->size <= 8)
+		return (store_bytes(c, op->seg, ea, number, op->size));
+	return (store_bytes(c, op->seg, ea, number, 8) &&
+	    store_bytes(c, op->seg, (ea + 8) & op->amask, number + 8, 2));
 }
 
-/* The host does OP's opcode on a copy of the whole state; then memory, then the state. */
-static enum op_result
-whole(struct cpu *c, const struct op *op, struct vcpu_state *s, void *mem, bool to_memory)
+/* The host does OP's opcode on WORK, a copy of the whole state. */
+static void
+host_work(const struct op *op, struct fx *work, void *mem)
 {
-	struct fx *f = fx_of(s), work = *f;
-	unsigned modrm = (unsigned)op->imm & 0xff, was = f->fsw;
+	unsigned modrm = (unsigned)op->imm & 0xff;
 	uint64_t flags;
 
 	x87_host_all(op->dkind == K_MEM ? x87_code_mem(op->cond, modrm >> 3 & 7)
 					: x87_code_reg(op->cond, modrm),
-	    &work, mem, &flags);
-	if (to_memory && !(work.fsw & ~(unsigned)f->fcw & FSW_STORE) &&
-	    !store_number(c, op, op_ea(op, s), mem))
-		return (OP_FAULT);
-	*f = work;
+	    work, mem, &flags);
+}
+
+static enum op_result
+take_work(struct cpu *c, const struct op *op, struct vcpu_state *s, const struct fx *work)
+{
+	struct fx *f = fx_of(s);
+	unsigned was = f->fsw;
+
+	*f = *work;
 	x87_done(c, op, s, f->fsw, FSW_CONDITION);
 	f->fsw |= (uint16_t)(was & (FSW_EXCEPTIONS | FSW_SF | FSW_ES | FSW_B));
 	return (OP_NEXT);
+}
+
+static enum op_result
+whole(struct cpu *c, const struct op *op, struct vcpu_state *s, void *mem)
+{
+	struct fx work = *fx_of(s);
+
+	host_work(op, &work, mem);
+	return (take_work(c, op, s, &work));
+}
+
+/* The same with memory as destination, which is written before the state. */
+static enum op_result
+whole_store(struct cpu *c, const struct op *op, struct vcpu_state *s, void *mem)
+{
+	struct fx *f = fx_of(s), work = *f;
+
+	host_work(op, &work, mem);
+	if (!(work.fsw & ~(unsigned)f->fcw & FSW_STORE) && !store_number(c, op, op_ea(op, s), mem))
+		return (OP_FAULT);
+	return (take_work(c, op, s, &work));
 }
 
 static void
@@ -101,7 +127,7 @@ do_x87_fld_mem(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!load_sized(c, op->seg, op_ea(op, s), op->size, &mem))
 		return (OP_FAULT);
 	if (unlikely(fx_valid(f, 7)))
-		return (whole(c, op, s, &mem, false));
+		return (whole(c, op, s, &mem));
 	value =
 	    op->size == 4 ? f80_from_ieee(mem, 23, 8, &flags) : f80_from_ieee(mem, 52, 11, &flags);
 	x87_done(c, op, s, flags, FSW_C1);
@@ -123,7 +149,7 @@ do_x87_fild(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!load_sized(c, op->seg, op_ea(op, s), op->size, &mem))
 		return (OP_FAULT);
 	if (unlikely(fx_valid(f, 7)))
-		return (whole(c, op, s, &mem, false));
+		return (whole(c, op, s, &mem));
 	value = from_integer(sign_extend(mem, op->size));
 	x87_done(c, op, s, 0, FSW_C1);
 	push(f, &value);
@@ -142,7 +168,7 @@ do_x87_fld80(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!load_bytes(c, op->seg, op_ea(op, s), &value, 10))
 		return (OP_FAULT);
 	if (unlikely(fx_valid(f, 7)))
-		return (whole(c, op, s, &value, false));
+		return (whole(c, op, s, &value));
 	x87_done(c, op, s, 0, FSW_C1);
 	push(f, &value);
 	return (OP_NEXT);
@@ -158,7 +184,7 @@ do_x87_fbld(struct cpu *c, const struct op *op, struct vcpu_state *s)
 		return (result);
 	if (!load_bytes(c, op->seg, op_ea(op, s), &value, 10))
 		return (OP_FAULT);
-	return (whole(c, op, s, &value, false));
+	return (whole(c, op, s, &value));
 }
 
 enum op_result
@@ -171,7 +197,7 @@ do_x87_fld(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!x87_ready(c, s, &result))
 		return (result);
 	if (unlikely(fx_valid(f, 7) || !fx_valid(f, op->src)))
-		return (whole(c, op, s, NULL, false));
+		return (whole(c, op, s, NULL));
 	f80_copy(&value, &f->st[op->src]);
 	x87_done(c, op, s, 0, FSW_C1);
 	push(f, &value);
@@ -189,7 +215,7 @@ do_x87_const(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!x87_ready(c, s, &result))
 		return (result);
 	if (unlikely(fx_valid(f, 7)))
-		return (whole(c, op, s, NULL, false));
+		return (whole(c, op, s, NULL));
 	x87_host_push(x87_code_reg(1, (unsigned)op->imm & 0xff), &value, f);
 	x87_done(c, op, s, 0, FSW_C1);
 	push(f, &value);
@@ -208,7 +234,7 @@ do_x87_fst_mem(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!x87_ready(c, s, &result))
 		return (result);
 	if (unlikely(!fx_valid(f, 0)))
-		return (whole(c, op, s, &mem, true));
+		return (whole_store(c, op, s, &mem));
 	sw = x87_host1(x87_code_mem(op->cond, reg), &f->st[0], &mem, f);
 	if (unlikely(sw & ~(unsigned)f->fcw & FSW_STORE)) {
 		x87_done(c, op, s, sw, FSW_C1);
@@ -232,7 +258,7 @@ do_x87_fstp80(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!x87_ready(c, s, &result))
 		return (result);
 	if (unlikely(!fx_valid(f, 0)))
-		return (whole(c, op, s, &value, true));
+		return (whole_store(c, op, s, &value));
 	if (!store_number(c, op, op_ea(op, s), &f->st[0]))
 		return (OP_FAULT);
 	x87_done(c, op, s, 0, FSW_C1);
@@ -248,7 +274,7 @@ do_x87_fbstp(struct cpu *c, const struct op *op, struct vcpu_state *s)
 
 	if (!x87_ready(c, s, &result))
 		return (result);
-	return (whole(c, op, s, &value, true));
+	return (whole_store(c, op, s, &value));
 }
 
 /* DD D0 FST, DD D8 FSTP and their aliases D9 D8, DF D0, DF D8. */
@@ -261,7 +287,7 @@ do_x87_fst(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!x87_ready(c, s, &result))
 		return (result);
 	if (unlikely(!fx_valid(f, 0)))
-		return (whole(c, op, s, NULL, false));
+		return (whole(c, op, s, NULL));
 	f80_copy(&f->st[op->src], &f->st[0]);
 	f->ftw |= (uint8_t)(1u << ((fx_top(f) + op->src) & 7));
 	x87_done(c, op, s, 0, FSW_C1);
@@ -280,7 +306,7 @@ do_x87_fxch(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!x87_ready(c, s, &result))
 		return (result);
 	if (unlikely(!fx_valid(f, 0) || !fx_valid(f, op->src)))
-		return (whole(c, op, s, NULL, false));
+		return (whole(c, op, s, NULL));
 	f->st[op->src] = f->st[0];
 	f->st[0] = other;
 	x87_done(c, op, s, 0, FSW_C1);
@@ -297,7 +323,7 @@ do_x87_sign(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	if (!x87_ready(c, s, &result))
 		return (result);
 	if (unlikely(!fx_valid(f, 0)))
-		return (whole(c, op, s, NULL, false));
+		return (whole(c, op, s, NULL));
 	if (op->imm & 1)
 		f->st[0].se &= 0x7fff;
 	else
