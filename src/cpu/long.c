@@ -193,12 +193,9 @@ iret_long(struct cpu *c, unsigned size)
 
 	if (c->s->gpr.rflags & RFLAGS_NT)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
-	/* Processors read the flags first, then the selector as 16 bits. */
+	/* Processors read the flags first, then the selector as 16 bits; the stack when CS is good. */
 	if (!stack_peek(c, &st, 2 * size, size, &flags) || !stack_peek(c, &st, size, 2, &cs_sel) ||
 	    !stack_pop(c, &st, size, &ip))
-		return (OP_FAULT);
-	stack_skip(c, &st, 2 * size);
-	if (!stack_pop(c, &st, size, &sp) || !stack_pop(c, &st, size, &ss_sel))
 		return (OP_FAULT);
 	if (SEL_IS_NULL(cs_sel))
 		return (fault(c, VEC_GP, CAUSE_SELECTOR));
@@ -213,7 +210,9 @@ iret_long(struct cpu *c, unsigned size)
 		return (fault_code(c, VEC_GP, (uint32_t)cs_sel & 0xfffcu, CAUSE_SELECTOR));
 	if (!(cs.access & AR_P))
 		return (fault_code(c, VEC_NP, (uint32_t)cs_sel & 0xfffcu, CAUSE_SELECTOR));
-	if (!return_stack(c, (uint16_t)ss_sel, cpl, cs.access & AR_L, &ss))
+	stack_skip(c, &st, 2 * size);
+	if (!stack_pop(c, &st, size, &sp) || !stack_peek(c, &st, 0, 2, &ss_sel) ||
+	    !return_stack(c, (uint16_t)ss_sel, cpl, cs.access & AR_L, &ss))
 		return (OP_FAULT);
 	ip &= offset_mask(c, &cs);
 	if (!target_ok(c, &cs, ip))

@@ -395,12 +395,16 @@ row_flags(const struct piece *p, uint64_t *undefined, bool strict)
 	return (true);
 }
 
-/* XSAVE's components are chosen by registers that must be as the sequence begins. */
+/*
+ * XSAVE's components are chosen by registers that must be as the sequence begins. FXSAVE64 stores
+ * an FIP that FXRSTOR64 has cut to the width of linear addresses, which hosts differ in.
+ */
 static bool
 is_first_only(unsigned row)
 {
-	return (row == ZYDIS_MNEMONIC_XSAVE || row == ZYDIS_MNEMONIC_XSAVE64 ||
-	    row == ZYDIS_MNEMONIC_XRSTOR || row == ZYDIS_MNEMONIC_XRSTOR64);
+	return (row == ZYDIS_MNEMONIC_FXSAVE64 || row == ZYDIS_MNEMONIC_XSAVE ||
+	    row == ZYDIS_MNEMONIC_XSAVE64 || row == ZYDIS_MNEMONIC_XRSTOR ||
+	    row == ZYDIS_MNEMONIC_XRSTOR64);
 }
 
 static unsigned

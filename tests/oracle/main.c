@@ -446,8 +446,7 @@ main(int argc, char **argv)
 	options.strict = is_intel();
 	parse(argc, argv);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (!options.alone)
-		native_init(options.no_ldt);
+	native_init(options.no_ldt, options.alone);
 	generate_init();
 	soft_init();
 	new_pointers = native_has_new_pointers();
@@ -456,8 +455,7 @@ main(int argc, char **argv)
 	for (enum width w = WIDTH_64; w < WIDTH_COUNT; w++) {
 		struct count total = {0};
 
-		if (!(options.widths >> w & 1) || !(options.alone || native_has(w)) ||
-		    !generate_knows(w, options.row))
+		if (!(options.widths >> w & 1) || !native_has(w) || !generate_knows(w, options.row))
 			continue;
 		for (uint64_t i = 0; i < options.cases; i++)
 			run_case(w, options.first + i, &total);

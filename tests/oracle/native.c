@@ -252,10 +252,14 @@ ldt_init(void)
 }
 
 void
-native_init(bool as_refused)
+native_init(bool as_refused, bool alone)
 {
-	int fd = memfd_create("oracle", MFD_CLOEXEC);
+	int fd;
 
+	native.has_ldt = !as_refused;
+	if (alone)
+		return;
+	fd = memfd_create("oracle", MFD_CLOEXEC);
 	pin();
 	if (fd < 0 || ftruncate(fd, 5 * PAGE) != 0)
 		err(4, "no memory");
@@ -266,7 +270,7 @@ native_init(bool as_refused)
 	map(BASE + READ_ONLY, PAGE, PROT_READ, fd, CODE_SIZE + DATA_SIZE);
 	close(fd);
 	native.has_fsgsbase = getauxval(AT_HWCAP2) & AT_HWCAP2_FSGSBASE;
-	native.has_ldt = !as_refused && ldt_init();
+	native.has_ldt = native.has_ldt && ldt_init();
 	if (!native.has_ldt)
 		printf("no 16-bit mode: this host refuses segments in the LDT\n");
 	if (syscall(SYS_arch_prctl, ARCH_GET_FS, &native.our_fs) != 0)

@@ -120,8 +120,8 @@ extern const uint16_t code_selectors[WIDTH_COUNT], data_selectors[WIDTH_COUNT];
 /* The segment of SELECTOR in compatibility mode; NULL when it has no memory. */
 const struct x86_segment *segment_of(uint16_t selector);
 
-/* native.c: this machine's processor. AS_REFUSED: as if it did no LDT. */
-void native_init(bool as_refused);
+/* native.c: this machine's processor. AS_REFUSED: as if it did no LDT; ALONE: it will not run. */
+void native_init(bool as_refused, bool alone);
 bool native_has(enum width width);
 /* Access rights and limit of a GDT entry, by LAR and LSL; false: not for user mode to see. */
 bool native_descriptor(uint16_t selector, uint32_t *access, uint32_t *limit);
