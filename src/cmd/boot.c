@@ -9,6 +9,7 @@
 #include "cmd/boot.h"
 #include "cmd/cmd.h"
 #include "cpu/cpu.h"
+#include "inspect/gdb.h"
 #include "loader/loader.h"
 
 #define LOW_MAX VMM_LOW_MAX
@@ -196,6 +197,24 @@ tell_failure(struct boot_run *run, enum machine_end end, int status)
 		cmd_fail(BOOT_COMMAND, &err);
 }
 
+/* --gdb: wait for it, with the CPU at its first instruction. */
+static int
+start_gdb(struct boot_run *run)
+{
+	struct vmm_error err;
+
+	if (run->opts->gdb == NULL)
+		return (STATUS_OK);
+	run->gdb = gdb_listen(&run->machine, run->opts->gdb, &err);
+	if (run->gdb == NULL)
+		return (cmd_fail(BOOT_COMMAND, &err));
+	fprintf(stderr, "hyve86: %s: waiting for GDB: target remote :%u\n", run->opts->name,
+	    gdb_port(run->gdb));
+	gdb_wait(run->gdb);
+	run->started = machine_host_ns();
+	return (STATUS_OK);
+}
+
 static int
 run_machine(struct boot_run *run)
 {
@@ -213,7 +232,14 @@ run_machine(struct boot_run *run)
 		return (STATUS_ERROR);
 	}
 	run->machine.config.host = boot_host_calls(run);
+	if (start_gdb(run) != STATUS_OK) {
+		boot_host_stop(run);
+		return (STATUS_ERROR);
+	}
 	end = machine_run(&run->machine);
+	if (run->gdb != NULL)
+		gdb_stop(run->gdb, GDB_ENDED);
+	gdb_close(run->gdb);
 	status = status_of(run, end);
 	boot_host_stop(run);
 	tell_failure(run, end, status);

@@ -49,6 +49,7 @@ struct boot_options {
 	int debug_exit_port; /* -1: none */
 	const char *kernel, *initrd, *append;
 	const char *stats;
+	const char *gdb;
 };
 
 /* Parse the command line; STATUS_OK or STATUS_ERROR, told. */
@@ -59,6 +60,7 @@ int boot_open_images(struct boot_options *opts);
 void boot_close_images(struct boot_options *opts);
 
 /* The run as the host sees it: console, serial lines, script, time-out. */
+struct gdb;
 struct boot_run {
 	struct boot_options *opts;
 	struct machine machine;
@@ -67,6 +69,7 @@ struct boot_run {
 	bool decided;
 	bool script_done;
 	int serial_fd[MACHINE_COMS];
+	struct gdb *gdb;	/* NULL: no --gdb */
 	struct boot_host *host; /* boot_host.c's own */
 };
 

@@ -15,6 +15,7 @@
 #include "console/curses.h"
 #include "console/terminal.h"
 #include "console/text.h"
+#include "inspect/gdb.h"
 
 #define STATUS_TIMEOUT 124
 #define STATUS_SIGNAL 128
@@ -224,6 +225,8 @@ poll_host(void *opaque)
 
 	if (ending != 0)
 		decide(run, STATUS_SIGNAL + ending);
+	if (run->gdb != NULL)
+		gdb_poll(run->gdb);
 	if (run->opts->timeout_ns != 0 && host_now - run->started >= run->opts->timeout_ns)
 		decide(run, STATUS_TIMEOUT);
 	if (run->opts->clock == MACHINE_CLOCK_HOST)
@@ -254,12 +257,22 @@ idle(void *opaque, uint64_t ns)
 	poll_host(run);
 }
 
+static void
+debug_stop(void *opaque)
+{
+	struct boot_run *run = opaque;
+
+	if (run->gdb != NULL)
+		gdb_stop(run->gdb, GDB_BREAK);
+}
+
 struct machine_host
 boot_host_calls(struct boot_run *run)
 {
 	return ((struct machine_host){
 	    .poll = poll_host,
 	    .look = look,
+	    .debug_stop = debug_stop,
 	    .idle = idle,
 	    .serial = serial_byte,
 	    .debug = debug_byte,

@@ -36,6 +36,7 @@ enum boot_option {
 	OPT_TIMEOUT,
 	OPT_DEBUG_EXIT,
 	OPT_STATS,
+	OPT_GDB,
 	OPT_NO_REBOOT,
 	OPT_MISSING,
 };
@@ -69,13 +70,14 @@ static const struct {
     {"timeout", required_argument, OPT_TIMEOUT, "SEC", "end with status 124 after SEC seconds"},
     {"debug-exit", required_argument, OPT_DEBUG_EXIT, "PORT",
 	"an OUT of V to PORT ends the run with status (V << 1) | 1"},
+    {"gdb", required_argument, OPT_GDB, "[HOST:]PORT",
+	"wait for GDB (target remote) at the first instruction"},
     {"stats", required_argument, OPT_STATS, "F", "write counts as JSON to F at the end"},
     {"no-reboot", no_argument, OPT_NO_REBOOT, NULL, "a guest reset ends the run"},
     {"help", no_argument, OPT_HELP, NULL, "show this"},
     /* Known, and not in this build. */
     {"cdrom", required_argument, OPT_MISSING, NULL, NULL},
     {"trace", required_argument, OPT_MISSING, NULL, NULL},
-    {"gdb", required_argument, OPT_MISSING, NULL, NULL},
 };
 #define OPTIONS (sizeof(table) / sizeof(table[0]))
 
@@ -289,6 +291,9 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 		return (take_timeout(opts, text));
 	case OPT_DEBUG_EXIT:
 		return (take_debug_exit(opts, text));
+	case OPT_GDB:
+		opts->gdb = text;
+		return (STATUS_OK);
 	case OPT_STATS:
 		opts->stats = text;
 		return (STATUS_OK);

@@ -15,6 +15,7 @@
 
 #include "arch/history.h"
 #include "arch/vcpu_state.h"
+#include "arch/watch.h"
 #include "bus/apic.h"
 #include "bus/bus.h"
 #include "bus/memory.h"
@@ -62,17 +63,6 @@ struct cpu_inout {
 	bool in;
 	uint32_t value;
 };
-
-/* What a breakpoint stops at: bits. */
-enum watch_kind { WATCH_EXEC = 1, WATCH_WRITE = 2, WATCH_READ = 4, WATCH_PORT = 8 };
-
-/* A debugger's breakpoint: BYTES bytes from ADDRESS (linear, or a port). */
-struct cpu_watch {
-	uint64_t address;
-	uint32_t bytes;
-	uint32_t kinds; /* enum watch_kind */
-};
-#define CPU_WATCH_MAX 64
 
 struct cpu; /* internal.h */
 

@@ -34,6 +34,7 @@ static void
 memory_written(void *opaque, uint64_t gpa, uint64_t size)
 {
 	trace_drop_range(opaque, gpa, size);
+	watch_outside(opaque, gpa, size);
 	monitor_written(opaque, gpa, size);
 }
 

@@ -124,6 +124,23 @@ watch_access(struct cpu *c, uint64_t lin, unsigned size, bool write)
 }
 
 void
+watch_outside(struct cpu *c, uint64_t gpa, uint64_t size)
+{
+	if (!(c->watch_kinds & WATCH_WRITE) || (c->s->sregs.cr0 & CR0_PG))
+		return;
+	for (unsigned i = 0; i < c->ndebugger; i++) {
+		const struct watch *w = &c->debugger[i];
+
+		if (!(w->kinds & WATCH_WRITE) || gpa + size <= w->lin || w->lin + w->len <= gpa)
+			continue;
+		c->stopped_by = *w;
+		c->debugger_hit = true;
+	}
+	if (c->debugger_hit)
+		attention_update(c);
+}
+
+void
 watch_port(struct cpu *c, uint16_t port, unsigned size)
 {
 	note(c, WATCH_PORT, port, size);

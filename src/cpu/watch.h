@@ -18,6 +18,9 @@ bool watch_starts_at(const struct cpu *c, uint64_t offset);
 /* SIZE bytes at linear LIN were read or written: what watches them is noted, for after this
  * instruction. Only called while c->watch_kinds has a data kind. */
 void watch_access(struct cpu *c, uint64_t lin, unsigned size, bool write);
+/* Somebody else, the BIOS for one, wrote SIZE bytes at physical GPA: for the debugger, and while
+ * linear addresses are physical ones. */
+void watch_outside(struct cpu *c, uint64_t gpa, uint64_t size);
 /* The same for an access to PORT. */
 void watch_port(struct cpu *c, uint16_t port, unsigned size);
 /* Whether linear page LIN holds a watched byte of data. */

@@ -67,6 +67,12 @@ vcpu_raise_nmi(struct vcpu *vcpu)
 	vcpu->ops->raise_nmi(vcpu);
 }
 
+int
+vcpu_watch(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n)
+{
+	return (vcpu->ops->watch(vcpu, list, n));
+}
+
 void
 vcpu_history(const struct vcpu *vcpu, struct vcpu_history *out)
 {

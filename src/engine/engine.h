@@ -13,6 +13,7 @@
 
 #include "arch/history.h"
 #include "arch/vcpu_state.h"
+#include "arch/watch.h"
 #include "bus/apic.h"
 #include "bus/bus.h"
 #include "bus/memory.h"
@@ -46,8 +47,9 @@ struct engine_exit_info {
 	uint64_t qualification;
 	uint64_t rip;
 	struct engine_inout inout;
-	uint64_t gpa;	/* ENGINE_PAGING */
-	char text[128]; /* ENGINE_ERROR */
+	uint64_t gpa;		/* ENGINE_PAGING */
+	struct cpu_watch watch; /* ENGINE_DEBUG: the breakpoint */
+	char text[128];		/* ENGINE_ERROR */
 };
 
 /* What the machine gives to a vCPU. All may be NULL or empty for library users without a board. */
@@ -92,6 +94,8 @@ struct engine_ops {
 	void (*raise_nmi)(struct vcpu *vcpu);
 	/* Instructions retired since creation. */
 	uint64_t (*instructions)(const struct vcpu *vcpu);
+	/* A debugger's breakpoints from now on. 0, or -1: too many, or of a kind not to be had. */
+	int (*watch)(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n);
 	/* What the CPU did last, as far as the engine sees it. */
 	void (*history)(const struct vcpu *vcpu, struct vcpu_history *out);
 };
@@ -126,6 +130,8 @@ void vcpu_stop(struct vcpu *vcpu);
 void vcpu_set_intr(struct vcpu *vcpu, bool level);
 void vcpu_raise_nmi(struct vcpu *vcpu);
 uint64_t vcpu_instructions(const struct vcpu *vcpu);
+/* A debugger's N breakpoints from now on: at them run() ends with ENGINE_DEBUG. 0 or -1. */
+int vcpu_watch(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n);
 void vcpu_history(const struct vcpu *vcpu, struct vcpu_history *out);
 
 #endif

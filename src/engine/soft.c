@@ -125,6 +125,7 @@ describe_exit(struct vcpu *vcpu, enum cpu_exit why)
 		break;
 	case CPU_EXIT_DEBUG:
 		vcpu->exit.kind = ENGINE_DEBUG;
+		vcpu->exit.watch = cpu_watch_hit(cpu);
 		break;
 	case CPU_EXIT_ERROR:
 		vcpu->exit.kind = ENGINE_ERROR;
@@ -213,6 +214,12 @@ soft_raise_nmi(struct vcpu *vcpu)
 	cpu_raise_nmi(vcpu->engine);
 }
 
+static int
+soft_watch(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n)
+{
+	return (cpu_watch(vcpu->engine, list, n));
+}
+
 static void
 soft_history(const struct vcpu *vcpu, struct vcpu_history *out)
 {
@@ -237,5 +244,6 @@ const struct engine_ops engine_soft = {
     .set_intr = soft_set_intr,
     .raise_nmi = soft_raise_nmi,
     .instructions = soft_instructions,
+    .watch = soft_watch,
     .history = soft_history,
 };

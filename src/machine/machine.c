@@ -395,6 +395,14 @@ sleep_until_event(struct machine *m)
 		m->config.host.idle(m->config.host.opaque, ns);
 }
 
+static void
+debug_stop(struct machine *m)
+{
+	m->step = false;
+	if (m->config.host.debug_stop != NULL)
+		m->config.host.debug_stop(m->config.host.opaque);
+}
+
 /* Deal with the engine's exit. */
 static void
 handle_exit(struct machine *m)
@@ -412,6 +420,9 @@ handle_exit(struct machine *m)
 			m->reset_pending = true;
 		else
 			m->end = MACHINE_TRIPLE_FAULT;
+		break;
+	case ENGINE_DEBUG:
+		debug_stop(m);
 		break;
 	default:
 		m->end = MACHINE_EXIT;
@@ -452,6 +463,8 @@ budget(struct machine *m)
 enum machine_end
 machine_run(struct machine *m)
 {
+	bool stepped;
+
 	if (m->config.clock == MACHINE_CLOCK_ICOUNT)
 		timer_arm(&m->clock, &m->look, clock_now(&m->clock) + MACHINE_LOOK_NS);
 	while (m->end == MACHINE_RUNS) {
@@ -461,8 +474,11 @@ machine_run(struct machine *m)
 			reset(m);
 		if (m->end != MACHINE_RUNS)
 			break;
-		vcpu_run(&m->vcpu, budget(m));
+		vcpu_run(&m->vcpu, m->step ? 1 : budget(m));
+		stepped = m->step;
 		handle_exit(m);
+		if (stepped && m->step && m->end == MACHINE_RUNS)
+			debug_stop(m);
 	}
 	note_history(m);
 	return (m->end);

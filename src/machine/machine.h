@@ -53,6 +53,8 @@ struct machine_host {
 	void (*poll)(void *opaque);
 	/* Under icount: look at the script and at given input, every MACHINE_LOOK_NS of guest time. */
 	void (*look)(void *opaque);
+	/* A debugger's breakpoint was hit or its step is done; the guest goes on behind this. */
+	void (*debug_stop)(void *opaque);
 	/* The vCPU sleeps: wait for input, at most NS nanoseconds. */
 	void (*idle)(void *opaque, uint64_t ns);
 	/* A byte left COM NUMBER (0 = COM1). */
@@ -148,6 +150,7 @@ struct machine {
 	bool reset_pending;
 	uint64_t resets;
 	uint64_t next_poll; /* host ns */
+	bool step;	    /* one instruction, then host.debug_stop() */
 };
 
 /*
