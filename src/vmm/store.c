@@ -19,6 +19,7 @@
 #define ROOT_MAX 512
 #define LOCK_TRIES 40
 #define LOCK_PAUSE_US 10000
+#define REMOVE_TRIES 100
 
 static bool
 on_tmpfs(const char *path)
@@ -307,13 +308,19 @@ store_runner(struct store_vm *vm)
 int
 store_remove(struct store_vm *vm, struct vmm_error *err)
 {
+	char aside[64];
 	int root = open_root(err);
 	int error = 0;
 
 	if (root < 0)
 		return (-1);
-	if (remove_dir(root, vm->name) != 0)
+	/* The name is free at once; who looks at the VM just now may still make its lock anew. */
+	snprintf(aside, sizeof(aside), ".old-%ld-%s", (long)getpid(), vm->name);
+	if (renameat(root, vm->name, root, aside) != 0)
 		error = errno;
+	for (int i = 0; error == 0 && remove_dir(root, aside) != 0; i++)
+		if (errno != ENOTEMPTY || i == REMOVE_TRIES)
+			error = errno;
 	close(root);
 	if (error != 0)
 		return (
