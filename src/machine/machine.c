@@ -32,7 +32,7 @@ host_clock(void *opaque)
 {
 	const struct machine *m = opaque;
 
-	return (machine_host_ns() - m->host_base);
+	return (m->paused ? m->paused_at : machine_host_ns() - m->host_base);
 }
 
 /* Instructions retired, plus what HLT skipped (time.guest_ns). */
@@ -329,6 +329,34 @@ machine_event(struct machine *m, struct machine_event event)
 	return (true);
 }
 
+/* --- pausing ------------------------------------------------------------------------------------------------ */
+
+void
+machine_pause(struct machine *m)
+{
+	if (m->paused)
+		return;
+	m->paused_at = clock_now(&m->clock);
+	m->paused = true;
+	vcpu_kick(&m->vcpu); /* from a bus handler: this was the last instruction */
+}
+
+void
+machine_resume(struct machine *m)
+{
+	if (!m->paused)
+		return;
+	m->paused = false;
+	m->host_base = machine_host_ns() - m->paused_at;
+}
+
+void
+machine_kick(struct machine *m)
+{
+	__atomic_store_n(&m->kicked, true, __ATOMIC_RELEASE);
+	vcpu_kick(&m->vcpu);
+}
+
 /* --- running ------------------------------------------------------------------------------------------------ */
 
 /* Does CMOS ask for a jump through 40:67 after a reset (286 programs leaving protected mode)? */
@@ -433,9 +461,10 @@ handle_exit(struct machine *m)
 static void
 poll_host(struct machine *m)
 {
+	bool kicked = __atomic_exchange_n(&m->kicked, false, __ATOMIC_ACQUIRE);
 	uint64_t now = machine_host_ns();
 
-	if (m->config.host.poll == NULL || now < m->next_poll)
+	if (m->config.host.poll == NULL || (now < m->next_poll && !kicked))
 		return;
 	m->next_poll = now + POLL_NS;
 	m->config.host.poll(m->config.host.opaque);
@@ -460,6 +489,14 @@ budget(struct machine *m)
 	return (n < BUDGET ? n : BUDGET);
 }
 
+/* While paused: the host waits for who lets the machine go on. */
+static void
+rest(struct machine *m)
+{
+	if (m->config.host.idle != NULL)
+		m->config.host.idle(m->config.host.opaque, IDLE_NS);
+}
+
 enum machine_end
 machine_run(struct machine *m)
 {
@@ -474,6 +511,10 @@ machine_run(struct machine *m)
 			reset(m);
 		if (m->end != MACHINE_RUNS)
 			break;
+		if (m->paused) {
+			rest(m);
+			continue;
+		}
 		vcpu_run(&m->vcpu, m->step ? 1 : budget(m));
 		stepped = m->step;
 		handle_exit(m);

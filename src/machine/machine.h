@@ -148,6 +148,9 @@ struct machine {
 	enum machine_end end;
 	uint8_t exit_value;
 	bool reset_pending;
+	bool paused;	    /* machine_pause() */
+	uint64_t paused_at; /* guest ns */
+	bool kicked;	    /* machine_kick(): atomic */
 	uint64_t resets;
 	uint64_t next_poll; /* host ns */
 	bool step;	    /* one instruction, then host.debug_stop() */
@@ -169,6 +172,14 @@ enum machine_end machine_run(struct machine *m);
  * full); try again later.
  */
 bool machine_event(struct machine *m, struct machine_event event);
+/*
+ * Hold the vCPU and guest time, until machine_resume(): machine_run() then only asks its host, whose
+ * idle() is to wait. From the machine's own thread.
+ */
+void machine_pause(struct machine *m);
+void machine_resume(struct machine *m);
+/* From any thread: have the host's poll() called soon, within an instruction or two. */
+void machine_kick(struct machine *m);
 /* Host time in ns, of a clock that only goes forward. */
 uint64_t machine_host_ns(void);
 
