@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +17,14 @@
 
 #include "cmd/bhyve.h"
 #include "cmd/cmd.h"
+#include "control/control.h"
 #include "vmm/vmm.h"
 
 #define COMMAND "bhyve"
 #define SYNOPSIS COMMAND " [-behBHP] [-m MB] [-M MB] [-c N] [-p CPU] [-s SLOT,DRIVER[,FILE]]... VM"
 #define BSP 0
-#define BUDGET 20000000u /* instructions between two looks for signals */
+#define BUDGET 1000000u /* instructions between two looks for signals and clients */
+#define REST_MS 10
 #define RESET_PORT 0x64
 #define RESET_COMMAND 0xfe
 
@@ -65,7 +68,10 @@ static const char *const disk_drivers[] = {"virtio-blk", "ahci-hd"};
 struct run {
 	struct vmctx *ctx;
 	const struct bhyve_options *options;
-	uint64_t rip; /* where to run on */
+	struct control *control; /* NULL: there is none */
+	bool paused;
+	bool quit;
+	bool kicked; /* atomic */
 };
 
 static void
@@ -248,15 +254,15 @@ exit_inout(struct run *run, const struct vm_exit *vmexit)
 		    widths[bytes > 4 ? 0 : bytes], port, vmexit->rip));
 	if (vmexit->u.inout.in)
 		gpr->reg[GPR_RAX] = bytes == 4 ? ones : gpr->reg[GPR_RAX] | ones;
-	run->rip = vmexit->rip + (uint64_t)vmexit->inst_length;
+	gpr->rip = vmexit->rip + (uint64_t)vmexit->inst_length;
 	return (RUN_ON);
 }
 
 static int
 exit_on(struct run *run, const struct vm_exit *vmexit)
 {
+	(void)run;
 	(void)vmexit;
-	run->rip = vmm_vcpu_state(run->ctx, BSP)->gpr.rip;
 	return (RUN_ON);
 }
 
@@ -281,23 +287,94 @@ signalled(const sigset_t *set)
 	return (sigtimedwait(set, NULL, &none) > 0);
 }
 
+/* Clients of the control socket. */
+
+static void
+kick_run(void *opaque)
+{
+	struct run *run = opaque;
+
+	__atomic_store_n(&run->kicked, true, __ATOMIC_RELEASE);
+	vmm_kick(run->ctx, BSP);
+}
+
+static bool
+is_run_paused(void *opaque)
+{
+	const struct run *run = opaque;
+
+	return (run->paused);
+}
+
+static void
+pause_run(void *opaque, bool on)
+{
+	struct run *run = opaque;
+
+	run->paused = on;
+}
+
+static void
+quit_run(void *opaque)
+{
+	struct run *run = opaque;
+
+	run->quit = true;
+}
+
+static struct control *
+start_control(struct run *run)
+{
+	const struct control_runner runner = {
+	    .kick = kick_run,
+	    .is_paused = is_run_paused,
+	    .pause = pause_run,
+	    .quit = quit_run,
+	    .opaque = run,
+	    .ctx = run->ctx,
+	};
+	struct vmm_error err;
+	struct control *control = control_start(&runner, &err);
+
+	if (control == NULL)
+		cmd_fail(COMMAND, &err);
+	return (control);
+}
+
+/* One stretch of the guest; the status to end with, or RUN_ON. */
 static int
-run_loop(struct run *run, const sigset_t *signals)
+run_on(struct run *run, enum vm_exitcode *why)
 {
 	struct vm_exit vmexit;
 	struct vmm_error err;
+	uint64_t rip = vmm_vcpu_state(run->ctx, BSP)->gpr.rip;
+
+	if (vmm_run(run->ctx, BSP, rip, BUDGET, &vmexit, &err) != 0)
+		return (cmd_fail(COMMAND, &err));
+	if (handlers[vmexit.exitcode] == NULL)
+		return (cmd_error(COMMAND, "%s: exit that nobody handles at RIP %#" PRIx64,
+		    vmm_name(run->ctx), vmexit.rip));
+	*why = vmexit.exitcode;
+	return (handlers[vmexit.exitcode](run, &vmexit));
+}
+
+static int
+run_loop(struct run *run, const sigset_t *signals)
+{
+	struct pollfd clients = {.fd = control_fd(run->control), .events = POLLIN};
+	enum vm_exitcode why = VM_EXITCODE_BOGUS;
 	int status;
 
 	for (;;) {
-		if (vmm_run(run->ctx, BSP, run->rip, BUDGET, &vmexit, &err) != 0)
-			return (cmd_fail(COMMAND, &err));
-		if (handlers[vmexit.exitcode] == NULL)
-			return (cmd_error(COMMAND, "%s: exit that nobody handles at RIP %#" PRIx64,
-			    vmm_name(run->ctx), vmexit.rip));
-		status = handlers[vmexit.exitcode](run, &vmexit);
-		if (status != RUN_ON)
+		if (run->paused)
+			poll(&clients, 1, REST_MS);
+		else if ((status = run_on(run, &why)) != RUN_ON)
 			return (status);
-		if (vmexit.exitcode == VM_EXITCODE_BOGUS && signalled(signals))
+		if (!__atomic_exchange_n(&run->kicked, false, __ATOMIC_ACQUIRE) && !run->paused &&
+		    why != VM_EXITCODE_BOGUS)
+			continue;
+		control_serve(run->control);
+		if (run->quit || signalled(signals))
 			return (
 			    cmd_error(COMMAND, "%s: stopped; it can go on", vmm_name(run->ctx)));
 	}
@@ -307,7 +384,7 @@ run_loop(struct run *run, const sigset_t *signals)
 static int
 run_bare(struct vmctx *ctx, const struct bhyve_options *opts)
 {
-	struct run run = {.ctx = ctx, .options = opts, .rip = vmm_vcpu_state(ctx, BSP)->gpr.rip};
+	struct run run = {.ctx = ctx, .options = opts};
 	sigset_t signals, old;
 	int status;
 
@@ -316,7 +393,9 @@ run_bare(struct vmctx *ctx, const struct bhyve_options *opts)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, &old);
+	run.control = start_control(&run);
 	status = run_loop(&run, &signals);
+	control_stop(run.control, run.quit ? "host-qmp-quit" : "guest-shutdown", !run.quit);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return (status);
 }

@@ -18,6 +18,7 @@
 #include "cmd/bhyve.h"
 #include "cmd/cmd.h"
 #include "console/text.h"
+#include "control/control.h"
 #include "machine/machine.h"
 
 #define COMMAND "bhyve"
@@ -29,6 +30,7 @@ struct bhyve_board {
 	struct machine machine;
 	struct console_text text;
 	struct key_feed feed;
+	struct control *control; /* NULL: there is none */
 	struct block *drives[VMM_DRIVES_MAX];
 	unsigned ndrives;
 	int signals;	 /* signalfd */
@@ -100,6 +102,7 @@ poll_host(void *opaque)
 	struct pollfd fd = {.fd = board->signals, .events = POLLIN};
 	bool leave;
 
+	control_serve(board->control);
 	console_text_flush(&board->text);
 	leave = terminal_input_feed(&board->text.input, machine_host_ns(), &board->feed,
 	    clock_now(&board->machine.clock), &sink);
@@ -114,6 +117,7 @@ idle(void *opaque, uint64_t ns)
 	struct pollfd fds[] = {
 	    {.fd = board->signals, .events = POLLIN},
 	    {.fd = board->text.input.ended ? -1 : STDIN_FILENO, .events = POLLIN},
+	    {.fd = control_fd(board->control), .events = POLLIN},
 	};
 	struct timespec ts = {.tv_nsec = (long)(ns < LOOK_NS ? ns : LOOK_NS)};
 
@@ -257,13 +261,21 @@ run(struct bhyve_board *board)
 {
 	struct machine *m = &board->machine;
 	enum machine_end end;
+	struct vmm_error why;
+	const char *reason;
 	char err[200];
 	uint64_t began;
+	bool by_guest;
 
 	if (console_text_start(&board->text, STDIN_FILENO, STDOUT_FILENO, err, sizeof(err)) != 0)
 		return (cmd_error(COMMAND, "%s", err));
+	board->control = control_start_machine(m, &why);
+	if (board->control == NULL)
+		cmd_fail(COMMAND, &why);
 	began = machine_host_ns();
 	end = machine_run(m);
+	reason = control_end_reason(end, &by_guest);
+	control_stop(board->control, reason, by_guest);
 	console_text_stop(&board->text);
 	vmm_stat_add(m->ctx, BSP, VMM_STAT_RUNTIME, machine_host_ns() - began);
 	vmm_stat_add(m->ctx, BSP, VMM_STAT_INSTRUCTIONS, vcpu_instructions(&m->vcpu));

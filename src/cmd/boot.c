@@ -215,6 +215,28 @@ start_gdb(struct boot_run *run)
 	return (STATUS_OK);
 }
 
+/* Run, with those who look in from outside told of the end. */
+static enum machine_end
+run_controlled(struct boot_run *run)
+{
+	struct vmm_error err;
+	enum machine_end end;
+	const char *reason;
+	bool by_guest;
+
+	run->control = control_start_machine(&run->machine, &err);
+	if (run->control == NULL)
+		cmd_fail(BOOT_COMMAND, &err);
+	end = machine_run(&run->machine);
+	if (run->gdb != NULL)
+		gdb_stop(run->gdb, GDB_ENDED);
+	gdb_close(run->gdb);
+	reason = control_end_reason(end, &by_guest);
+	control_stop(run->control, reason, by_guest);
+	run->control = NULL;
+	return (end);
+}
+
 static int
 run_machine(struct boot_run *run)
 {
@@ -236,10 +258,7 @@ run_machine(struct boot_run *run)
 		boot_host_stop(run);
 		return (STATUS_ERROR);
 	}
-	end = machine_run(&run->machine);
-	if (run->gdb != NULL)
-		gdb_stop(run->gdb, GDB_ENDED);
-	gdb_close(run->gdb);
+	end = run_controlled(run);
 	status = status_of(run, end);
 	boot_host_stop(run);
 	tell_failure(run, end, status);

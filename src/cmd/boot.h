@@ -8,6 +8,7 @@
 
 #include "block/block.h"
 #include "console/script.h"
+#include "control/control.h"
 #include "machine/machine.h"
 
 #define BOOT_COMMAND "boot"
@@ -69,8 +70,9 @@ struct boot_run {
 	bool decided;
 	bool script_done;
 	int serial_fd[MACHINE_COMS];
-	struct gdb *gdb;	/* NULL: no --gdb */
-	struct boot_host *host; /* boot_host.c's own */
+	struct gdb *gdb;	 /* NULL: no --gdb */
+	struct boot_host *host;	 /* boot_host.c's own */
+	struct control *control; /* NULL: there is none */
 };
 
 /* Open what the console and the serial lines need; STATUS_OK or STATUS_ERROR, told. */

@@ -12,6 +12,7 @@
 
 #include "cmd/boot.h"
 #include "cmd/cmd.h"
+#include "console/capture.h"
 #include "console/curses.h"
 #include "console/terminal.h"
 #include "console/text.h"
@@ -97,29 +98,7 @@ teletype(void *opaque, uint8_t ch)
 static void
 capture_screen(struct boot_run *run)
 {
-	const struct machine *m = &run->machine;
-	struct vga_text t = vga_text_layout(&m->vga);
-	struct screen_layout layout = {
-	    .text = t.text,
-	    .blank = t.blank,
-	    .columns = t.columns,
-	    .rows = t.rows,
-	    .stride = t.stride,
-	    .base = t.base,
-	    .size = t.size,
-	    .start = t.start,
-	    .cursor_on = t.cursor_on,
-	    .cursor_column = t.cursor_column,
-	    .cursor_row = t.cursor_row,
-	    .cell_height = t.cell_height,
-	    .cursor_first = t.cursor_first,
-	    .cursor_last = t.cursor_last,
-	    .blink = t.blink,
-	};
-
-	for (unsigned i = 0; i < 16; i++)
-		layout.colours[i] = vga_colour(&m->vga, i);
-	screen_capture(&run->host->screen, m->mem, &layout);
+	screen_capture_machine(&run->host->screen, &run->machine);
 }
 
 static bool
@@ -229,6 +208,7 @@ poll_host(void *opaque)
 		gdb_poll(run->gdb);
 	if (run->opts->timeout_ns != 0 && host_now - run->started >= run->opts->timeout_ns)
 		decide(run, STATUS_TIMEOUT);
+	control_serve(run->control);
 	if (run->opts->clock == MACHINE_CLOCK_HOST)
 		look_at_input(run, host_now, clock_now(&run->machine.clock));
 	if (run->host->text_started)
@@ -245,15 +225,16 @@ idle(void *opaque, uint64_t ns)
 {
 	struct boot_run *run = opaque;
 	struct terminal_input *input = keyboard(run->host);
+	struct pollfd clients = {.fd = control_fd(run->control), .events = POLLIN};
 	struct timespec ts;
 
 	if (ns > LOOK_NS)
 		ns = LOOK_NS;
 	ts = (struct timespec){.tv_nsec = (long)ns};
 	if (input != NULL)
-		terminal_input_wait(input, &run->host->feed, ns);
+		terminal_input_wait(input, &run->host->feed, clients.fd, ns);
 	else
-		ppoll(NULL, 0, &ts, NULL);
+		ppoll(&clients, 1, &ts, NULL);
 	poll_host(run);
 }
 

@@ -31,6 +31,7 @@ int cmd_bhyve(int argc, char **argv);
 int cmd_bhyvebiosload(int argc, char **argv);
 int cmd_bhyveload(int argc, char **argv);
 int cmd_boot(int argc, char **argv);
+int cmd_control(int argc, char **argv); /* screen, type, stop, cont, reset, quit */
 int cmd_destroy(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_list(int argc, char **argv);

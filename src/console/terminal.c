@@ -240,9 +240,11 @@ terminal_input_feed(struct terminal_input *input, uint64_t host_now, struct key_
 }
 
 void
-terminal_input_wait(const struct terminal_input *input, const struct key_feed *feed, uint64_t ns)
+terminal_input_wait(
+    const struct terminal_input *input, const struct key_feed *feed, int other, uint64_t ns)
 {
-	struct pollfd ready = {.fd = input->fd, .events = POLLIN};
+	struct pollfd ready[2] = {
+	    {.fd = input->fd, .events = POLLIN}, {.fd = other, .events = POLLIN}};
 	struct timespec time;
 
 	/* While a key waits for its time those after it do, too. */
@@ -254,5 +256,7 @@ terminal_input_wait(const struct terminal_input *input, const struct key_feed *f
 		ns = TERMINAL_ESC_NS;
 	time.tv_sec = (time_t)(ns / 1000000000u);
 	time.tv_nsec = (long)(ns % 1000000000u);
-	ppoll(&ready, listen ? 1 : 0, &time, NULL);
+	if (!listen)
+		ready[0].fd = -1;
+	ppoll(ready, 2, &time, NULL);
 }

@@ -56,10 +56,10 @@ enum key_input terminal_input_next(
 bool terminal_input_feed(struct terminal_input *input, uint64_t host_now, struct key_feed *feed,
     uint64_t now, const struct key_sink *sink);
 /*
- * Sleep for NS at most, less when there is something to do: a key came that FEED has room for, or
- * a signal.
+ * Sleep for NS at most, less when there is something to do: a key came that FEED has room for,
+ * there is something to read from OTHER (-1: there is no such), or a signal.
  */
 void terminal_input_wait(
-    const struct terminal_input *input, const struct key_feed *feed, uint64_t ns);
+    const struct terminal_input *input, const struct key_feed *feed, int other, uint64_t ns);
 
 #endif

@@ -158,6 +158,13 @@ vmm_run(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t budget, struct vm_ex
 	return (0);
 }
 
+void
+vmm_kick(struct vmctx *ctx, int vcpu)
+{
+	if (vcpu >= 0 && vcpu < VM_MAXCPU && ctx->vcpus[vcpu].has_engine)
+		vcpu_kick(&ctx->vcpus[vcpu].engine);
+}
+
 int
 vm_run(struct vmctx *ctx, int vcpu, uint64_t rip, struct vm_exit *vmexit)
 {

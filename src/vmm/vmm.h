@@ -138,6 +138,8 @@ struct engine_ops;
  */
 int vmm_run(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t budget, struct vm_exit *vmexit,
     struct vmm_error *err);
+/* From another thread: make vmm_run() return soon. */
+void vmm_kick(struct vmctx *ctx, int vcpu);
 /* What vm_run() runs this handle's vCPUs on; engine_soft unless set. */
 void vmm_set_engine(struct vmctx *ctx, const struct engine_ops *engine);
 

@@ -223,7 +223,7 @@ waited(const struct terminal_input *input, const struct key_feed *feed, uint64_t
 {
 	uint64_t begin = host_now();
 
-	terminal_input_wait(input, feed, longest);
+	terminal_input_wait(input, feed, -1, longest);
 	return (host_now() - begin);
 }
 

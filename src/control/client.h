@@ -1,0 +1,21 @@
+/* The other end of a control socket: one request at a time to a running VM. */
+#ifndef CONTROL_CLIENT_H
+#define CONTROL_CLIENT_H
+
+#include <jansson.h>
+
+#include "vmm/error.h"
+
+struct control_link;
+
+/* Connect to the VM NAME, which runs. NULL with ERR: there is no such VM, or it does not run. */
+struct control_link *control_connect(const char *name, struct vmm_error *err);
+void control_disconnect(struct control_link *link);
+/*
+ * Have COMMAND done with ARGUMENTS (given up; may be NULL): its result, a new reference, or NULL
+ * with ERR, whose text names the VM. Waits for at most 10 s.
+ */
+json_t *control_ask(
+    struct control_link *link, const char *command, json_t *arguments, struct vmm_error *err);
+
+#endif
