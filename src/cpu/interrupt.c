@@ -40,8 +40,8 @@ flags_image(struct cpu *c, const struct delivery *d)
 static bool
 deliver_real(struct cpu *c, const struct delivery *d)
 {
-	const struct x86_table ivt =
-	    c->mode & MODE_VM ? (struct x86_table){.limit = 0x3ff} : c->s->sregs.idtr;
+	const struct x86_table own = {.limit = 0x3ff};
+	const struct x86_table *ivt = c->mode & MODE_VM ? &own : &c->s->sregs.idtr;
 	uint64_t entry, flags = rflags_stored(c),
 			off = RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF;
 	struct stack st = stack_begin(c);
@@ -50,9 +50,9 @@ deliver_real(struct cpu *c, const struct delivery *d)
 		flags = vme_flags_image(c, flags);
 		off = RFLAGS_VIF | RFLAGS_TF | RFLAGS_RF;
 	}
-	if (d->vector * 4 + 3 > ivt.limit)
+	if (d->vector * 4 + 3 > ivt->limit)
 		return (idt_fault(c, d, VEC_GP, CAUSE_IDT_LIMIT));
-	if (!sys_load(c, (ivt.base + d->vector * 4) & c->lin_mask, 4, &entry))
+	if (!sys_load(c, (ivt->base + d->vector * 4) & c->lin_mask, 4, &entry))
 		return (false);
 	if (!stack_push(c, &st, 2, flags & 0xffff) ||
 	    !stack_push(c, &st, 2, c->s->sregs.seg[SEG_CS].selector) ||

@@ -80,7 +80,8 @@ void
 explain_bios_calls(FILE *out, const struct subject *s, unsigned count)
 {
 	const struct bios_recent *recent = &s->history.bios;
-	unsigned n = recent->count < BIOS_RECENT ? recent->count : BIOS_RECENT;
+	/* The oldest place may be that of a call which is being served. */
+	unsigned n = recent->count < BIOS_RECENT ? recent->count : BIOS_RECENT - 1;
 
 	if (!s->has_history || n == 0)
 		return;

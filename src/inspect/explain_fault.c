@@ -85,7 +85,7 @@ describe_selector(FILE *out, const struct subject *s, uint16_t selector)
 		fprintf(out, "selector %04xh is null", selector);
 		return;
 	}
-	fprintf(out, "selector %04xh names %s entry %u", selector, table, selector >> 3);
+	fprintf(out, "selector %04xh names %s entry %u", selector, table, SEL_INDEX(selector) / 8);
 	if (ldt && ((sr->ldtr.access & AR_UNUSABLE) || !(sr->ldtr.access & AR_P))) {
 		fprintf(out, ", and no LDT is loaded");
 		return;

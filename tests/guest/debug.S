@@ -19,16 +19,7 @@
 	.equ VECTORS, 0x22
 	.equ word_1, 0xa008		# data, not in a page with code
 
-	begin
-	mov	ax, 0x0200 + SECTORS - 1
-	mov	bx, 0x7e00
-	mov	cx, 2
-	mov	dh, 0
-	mov	dl, [boot_drive]
-	int	0x13
-	jnc	go
-	quit	NOT_OK
-	end
+	begin_large
 
 # arm DR7: the step begins. #DB counts from here on.
 	.macro arm dr7
@@ -53,17 +44,6 @@
 	.endif
 	.endm
 
-# expect VECTOR, ERROR ... checked: the instructions between raise it.
-	.macro expect vector, error=0
-	inc	dword ptr [step]
-	mov	dword ptr [want], \vector
-	mov	dword ptr [want_error], \error
-	mov	dword ptr [resume], offset 7f
-	.endm
-	.macro checked
-	jmp	failed
-7:
-	.endm
 
 	.macro set_tf			# single steps begin behind the next instruction
 	pushfd
@@ -291,28 +271,12 @@ passed:	quit	OK
 
 failed:	mov	ax, DATA
 	mov	ds, ax
-	mov	al, [step]
-	add	al, 0x20
-	out	0xe9, al
-	mov	al, NOT_OK
-	out	DEBUG_EXIT, al
-1:	jmp	1b
+	quit_failed
 
 # --- vectors 0 to 21h: each pushes an error code (its own or 0) and its number
 	.balign	16
 handlers:
-	.set	n, 0
-	.rept	VECTORS
-	.balign	16
-	.if	(n == 8) || ((n >= 10) && (n <= 14)) || (n == 17)
-	.else
-	push	0
-	.endif
-	push	n
-	jmp	common
-	.set	n, n + 1
-	.endr
-	.balign	16
+	vectors	VECTORS
 common:	push	eax
 	mov	ax, DATA
 	mov	ds, ax

@@ -33,16 +33,7 @@
 	.equ IDT, 0x9000
 	.equ PAGE_TABLES, 0x10000
 
-	begin
-	mov	ax, 0x0200 + SECTORS - 1
-	mov	bx, 0x7e00
-	mov	cx, 2
-	mov	dh, 0
-	mov	dl, [boot_drive]
-	int	0x13
-	jnc	go
-	quit	NOT_OK
-	end
+	begin_large
 
 	.set	number, 0
 # check CC: the next step; go on if the condition CC holds.

@@ -35,28 +35,8 @@
 	.equ U, 4
 	.equ EFER, 0xc0000080
 
-	begin
-	mov	ax, 0x0200 + SECTORS - 1
-	mov	bx, 0x7e00
-	mov	cx, 2
-	mov	dh, 0
-	mov	dl, [boot_drive]
-	int	0x13
-	jnc	go
-	quit	NOT_OK
-	end
+	begin_large
 
-# expect VECTOR, ERROR ... checked: the instructions between raise it, at any of them.
-	.macro expect vector, error=0
-	inc	dword ptr [step]
-	mov	dword ptr [want], \vector
-	mov	dword ptr [want_error], \error
-	mov	dword ptr [resume], offset 7f
-	.endm
-	.macro checked
-	jmp	failed
-7:
-	.endm
 	.macro ok_if condition
 	j\condition	8f
 	inc	dword ptr [step]
@@ -505,28 +485,12 @@ gate_target:				# RIP, CS, RSP, SS of the caller on our stack
 	inc	dword ptr [gate_count]
 	lretq
 
-failed:	mov	al, [step]
-	add	al, 0x20
-	out	0xe9, al
-	mov	al, NOT_OK
-	out	DEBUG_EXIT, al
-1:	jmp	1b
+failed:	quit_failed
 
 # --- vectors 0 to 21h: each pushes an error code (its own or 0) and its number
 	.balign	16
 handlers:
-	.set	n, 0
-	.rept	VECTORS
-	.balign	16
-	.if	(n == 8) || ((n >= 10) && (n <= 14)) || (n == 17)
-	.else
-	push	0
-	.endif
-	push	n
-	jmp	common
-	.set	n, n + 1
-	.endr
-	.balign	16
+	vectors	VECTORS
 common:	mov	[handler_rsp], esp
 	cmp	dword ptr [rsp], 0x20
 	je	turn_umip_on

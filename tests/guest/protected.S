@@ -26,28 +26,8 @@
 	.equ KERNEL_STACK, 0x7000
 	.equ USER_STACK, 0x6000
 
-	begin
-	mov	ax, 0x0200 + SECTORS - 1
-	mov	bx, 0x7e00
-	mov	cx, 2
-	mov	dh, 0
-	mov	dl, [boot_drive]
-	int	0x13
-	jnc	go
-	quit	NOT_OK
-	end
+	begin_large
 
-# expect VECTOR, ERROR: the instructions up to the next `checked` raise it.
-	.macro expect vector, error=0
-	inc	dword ptr [step]
-	mov	dword ptr [want], \vector
-	mov	dword ptr [want_error], \error
-	mov	dword ptr [resume], offset 7f
-	.endm
-	.macro checked
-	jmp	failed			# nothing was raised
-7:
-	.endm
 
 go:	cli
 	lgdt	[gdt_pointer]

@@ -30,16 +30,7 @@
 	.equ VME, 1
 	.equ PVI, 2
 
-	begin
-	mov	ax, 0x0200 + SECTORS - 1
-	mov	bx, 0x7e00
-	mov	cx, 2
-	mov	dh, 0
-	mov	dl, [boot_drive]
-	int	0x13
-	jnc	go
-	quit	NOT_OK
-	end
+	begin_large
 
 go:	cli
 	mov	al, 0xff		# no interrupts from chips
@@ -90,27 +81,11 @@ next:	mov	[current], esi
 	xor	eax, eax
 	iretd
 
-failed:	mov	al, [step]
-	add	al, 0x20
-	out	0xe9, al
-	mov	al, NOT_OK
-	out	DEBUG_EXIT, al
-1:	jmp	1b
+failed:	quit_failed
 
 	.balign	16
 handlers:
-	.set	n, 0
-	.rept	VECTORS
-	.balign	16
-	.if	(n == 8) || ((n >= 10) && (n <= 14)) || (n == 17)
-	.else
-	push	0
-	.endif
-	push	n
-	jmp	common
-	.set	n, n + 1
-	.endr
-	.balign	16
+	vectors	VECTORS
 common:	mov	bx, DATA		# [ESP]: vector, error, EIP, CS, EFLAGS
 	mov	ds, bx
 	mov	es, bx
