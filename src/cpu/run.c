@@ -329,12 +329,30 @@ debug_waits(const struct cpu *c)
 	    (ev->pending_debug != 0 || c->debugger_hit) && !(ev->interruptibility & SHADOW_MOVSS));
 }
 
+/* Deliver an NMI or an external interrupt, if one is let through. */
+static bool
+take_interrupt(struct cpu *c, uint32_t att)
+{
+	int vector;
+
+	if (att & ATT_NMI) {
+		c->s->events.nmi_pending = 0;
+		c->s->events.interruptibility |= SHADOW_NMI;
+		interrupt_deliver(c, VEC_NMI, true);
+		return (true);
+	}
+	if (!(att & ATT_INTR) || c->config.int_ack == NULL)
+		return (false);
+	vector = c->config.int_ack(c->config.int_ack_opaque);
+	interrupt_deliver(c, (unsigned)vector & 0xff, false);
+	return (true);
+}
+
 /* Do the most urgent of what waits (SDM vol. 3A, table 6-2). */
 static void
 attend(struct cpu *c)
 {
 	uint32_t att = __atomic_load_n(&c->attention, __ATOMIC_RELAXED);
-	int vector;
 
 	if (att & ATT_STOP) {
 		attention_set(c, ATT_STOP, false);
@@ -346,18 +364,9 @@ attend(struct cpu *c)
 		inject_event(c);
 	} else if (debug_waits(c)) {
 		watch_deliver(c);
-	} else if (att & ATT_EVENT) {
-		run_one(c);
-	} else if (att & ATT_NMI) {
-		c->s->events.nmi_pending = 0;
-		c->s->events.interruptibility |= SHADOW_NMI;
-		interrupt_deliver(c, VEC_NMI, true);
+	} else if (!(att & ATT_EVENT) && take_interrupt(c, att)) {
 		attention_update(c);
-	} else if ((att & ATT_INTR) && c->config.int_ack != NULL) {
-		vector = c->config.int_ack(c->config.int_ack_opaque);
-		interrupt_deliver(c, (unsigned)vector & 0xff, false);
-		attention_update(c);
-	} else if (att & ATT_TRAP) {
+	} else if (att & (ATT_EVENT | ATT_TRAP)) {
 		run_one(c);
 	} else {
 		attention_update(c);
