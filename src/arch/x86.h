@@ -137,6 +137,8 @@ enum x86_vector {
 #define PFEC_RSVD 0x08u
 #define PFEC_I 0x10u
 
+#define X86_PHYSICAL_BITS 40 /* width of physical addresses, of every CPU model here */
+#define X86_LINEAR_BITS 48
 #define X86_PAGE_SHIFT 12
 #define X86_PAGE_SIZE 4096u
 #define X86_PAGE_MASK 4095u

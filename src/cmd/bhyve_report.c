@@ -4,22 +4,27 @@
 
 #include "cmd/bhyve.h"
 #include "cmd/cmd.h"
+#include "inspect/check.h"
 #include "inspect/dump.h"
 
 #define COMMAND "bhyve"
 #define BSP 0
 
+/* All rules that the guest breaks, on one line. */
 static int
 report_entry_failure(struct vmctx *ctx)
 {
-	const struct vmx_rule *rule = vmx_check_entry(vmm_vcpu_state(ctx, BSP), vmm_vmx(ctx, BSP));
+	char text[1024];
+	struct check_result result;
+	struct vmm_error err;
+	struct subject s;
 
-	if (rule == NULL)
-		return (
-		    cmd_error(COMMAND, "%s: VM entry failed: invalid guest state", vmm_name(ctx)));
-	return (cmd_error(COMMAND, "%s: VM entry failed, %s (SDM vol. 3C, %s)%s", vmm_name(ctx),
-	    vmx_rule_broken(rule), rule->section,
-	    rule->broken != NULL ? ": bhyve -b sets it" : ""));
+	if (subject_from_vm(&s, ctx, BSP, &err) != 0)
+		return (cmd_fail(COMMAND, &err));
+	result = check(&s, s.vmx.caps);
+	check_line(text, sizeof(text), &result);
+	subject_free(&s);
+	return (cmd_error(COMMAND, "%s: VM entry failed, %s", vmm_name(ctx), text));
 }
 
 int

@@ -21,6 +21,8 @@ enum cmd_status {
 	STATUS_ERROR = 4
 };
 
+struct vmctx;
+
 struct command {
 	const char *name;
 	int (*run)(int argc, char **argv); /* argv[0] is the command's name */
@@ -31,6 +33,7 @@ int cmd_bhyve(int argc, char **argv);
 int cmd_bhyvebiosload(int argc, char **argv);
 int cmd_bhyveload(int argc, char **argv);
 int cmd_boot(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_control(int argc, char **argv); /* screen, type, stop, cont, reset, quit */
 int cmd_destroy(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
@@ -51,6 +54,13 @@ const char *cmd_getopt_string(const struct cmd_option *options, char *buf, size_
 int cmd_help(const char *synopsis, const struct cmd_option *options);
 /* Tell a wrong use in one line; returns STATUS_ERROR. */
 int cmd_usage(const char *command, const char *synopsis);
+/* What a command that looks at a virtual CPU was given to look at. */
+struct subject;
+/*
+ * Take S from WHAT: a VM, a file with a text dump, or "-" for one on standard input. STATUS_OK, or
+ * STATUS_ERROR, told. The caller frees S, and closes *CTX then if that is not NULL.
+ */
+int cmd_subject(const char *command, const char *what, struct subject *s, struct vmctx **ctx);
 /* Print "COMMAND: text" to standard error; returns STATUS_ERROR. */
 int cmd_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cmd_fail(const char *command, const struct vmm_error *err);

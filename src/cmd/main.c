@@ -14,6 +14,7 @@ static const struct command commands[] = {
     {"boot", cmd_boot, "boot an image on this terminal"},
     {"list", cmd_list, "show the VMs there are"},
     {"destroy", cmd_destroy, "destroy VMs"},
+    {"check", cmd_check, "check a vCPU as VM entry does"},
     {"explain", cmd_explain, "tell why a guest died"},
     {"screen", cmd_control, "print a running VM's screen"},
     {"type", cmd_control, "type on a running VM's keyboard"},

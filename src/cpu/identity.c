@@ -141,7 +141,7 @@ cpuid_leaf(const struct model_identity *id, uint32_t leaf, uint32_t subleaf, uin
 		out[2] = id->extended2;
 		out[3] = id->extended;
 	} else if (leaf == 0x80000008 && id->max_extended >= leaf)
-		out[0] = 48 << 8 | 40; /* bits of linear and physical addresses */
+		out[0] = X86_LINEAR_BITS << 8 | X86_PHYSICAL_BITS;
 }
 
 static bool

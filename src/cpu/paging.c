@@ -12,8 +12,7 @@
 #define PTE_D 0x040ull
 #define PTE_PS 0x080ull
 #define PTE_NX (1ull << 63)
-#define PHYSICAL_BITS 40
-#define PHYSICAL_MASK ((1ull << PHYSICAL_BITS) - 1)
+#define PHYSICAL_MASK ((1ull << X86_PHYSICAL_BITS) - 1)
 #define ADDRESS_MASK (PHYSICAL_MASK & ~0xfffull)
 
 /* A way of walking: how many levels, how wide an index and an entry are. */

@@ -42,13 +42,27 @@ soft_destroy(struct vcpu *vcpu)
 	vcpu->engine = NULL;
 }
 
+/* The rule that lets the guest not enter, NULL when it can. */
+static const struct vmx_rule *
+broken_rule(const struct vcpu *vcpu)
+{
+	struct vmx_guest guest = vmx_guest(vcpu->state, vcpu->vmx);
+	uint64_t at;
+
+	if (vmx_pdptes_at(&guest, &at))
+		guest.has_pdptes =
+		    memory_read(vcpu->world.mem, at, guest.pdpte, sizeof(guest.pdpte));
+	return (vmx_check_entry(&guest));
+}
+
 /* The guest cannot enter: exit 33 with the failure bit, as the SDM's chapter on VM entries says. */
 static void
-entry_failed(struct vcpu *vcpu)
+entry_failed(struct vcpu *vcpu, const struct vmx_rule *rule)
 {
 	vcpu->exit = (struct engine_exit_info){
 	    .kind = ENGINE_ENTRY_FAILED,
 	    .reason = VMX_EXIT_ENTRY_GUEST_STATE | VMX_EXIT_ENTRY_FAILURE,
+	    .qualification = vmx_rule_qualification(rule),
 	    .rip = vcpu->state->gpr.rip,
 	};
 }
@@ -157,12 +171,14 @@ static void
 soft_run(struct vcpu *vcpu, uint64_t budget)
 {
 	struct cpu *cpu = vcpu->engine;
+	const struct vmx_rule *broken;
 	enum cpu_exit why;
 
 	if (vcpu->entry_unchecked) {
 		vcpu->state->sregs.cr0 |= CR0_ET;
-		if (vmx_check_entry(vcpu->state, vcpu->vmx) != NULL) {
-			entry_failed(vcpu);
+		broken = broken_rule(vcpu);
+		if (broken != NULL) {
+			entry_failed(vcpu, broken);
 			note_exit(vcpu);
 			return;
 		}

@@ -52,6 +52,10 @@ static const struct {
     AT("dr3", debug.dr[3]),
     AT("dr6", debug.dr6),
     AT("dr7", debug.dr7),
+    AT("guest_pat", msr.pat),
+    AT("guest_sysenter_cs", msr.sysenter_cs),
+    AT("guest_sysenter_sp", msr.sysenter_esp),
+    AT("guest_sysenter_ip", msr.sysenter_eip),
 #undef AT
 #undef GPR
 };
@@ -171,6 +175,12 @@ take_bhyve_line(struct subject *s, const struct dump_line *line)
 	} else if (strcmp(line->name, "vmcs_exit_reason") == 0) {
 		s->has_exit = line->value[0] != 0;
 		s->vmx.exit_reason = (uint32_t)line->value[0];
+	} else if (strcmp(line->name, "entry_ctls") == 0) {
+		s->entry_ctls = (uint32_t)line->value[0];
+	} else if (strcmp(line->name, "vmcs_pointer") == 0) {
+		s->vmcs_link = line->value[0];
+	} else if (strcmp(line->name, "vmcs_guest_interruptibility") == 0) {
+		s->state.events.interruptibility = (uint32_t)line->value[0];
 	} else if (strcmp(line->name, "entry_interruption_info") == 0) {
 		s->vmx.entry_interruption_info = (uint32_t)line->value[0];
 	} else {
@@ -265,6 +275,7 @@ subject_from_dump(struct subject *s, FILE *in, const char *name, struct vmm_erro
 	memset(s, 0, sizeof(*s));
 	snprintf(s->name, sizeof(s->name), "%s", name);
 	s->state.debug.dr6 = 0xffff0ff0;
+	s->vmcs_link = UINT64_MAX;
 	while (fgets(text, sizeof(text), in) != NULL) {
 		if (parse_line(text, &line))
 			understood += take_bhyve_line(s, &line);

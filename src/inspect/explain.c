@@ -303,15 +303,17 @@ is_shut_down(const struct subject *s)
 static unsigned
 print_broken(FILE *out, const struct subject *s, uint32_t caps)
 {
+	struct vmx_guest guest = subject_guest(s);
 	struct vmx vmx = s->vmx;
 	const struct vmx_rule *rules;
 	size_t count;
 	unsigned broken = 0;
 
 	vmx.caps = caps;
+	guest.vmx = &vmx;
 	rules = vmx_entry_rules(&count);
 	for (size_t i = 0; i < count; i++) {
-		if (rules[i].holds(&s->state, &vmx))
+		if (vmx_rule_holds(&rules[i], &guest))
 			continue;
 		if (out != NULL)
 			fprintf(out, "  %s (SDM vol. 3C, %s)\n", vmx_rule_broken(&rules[i]),

@@ -47,6 +47,7 @@ subject_from_vm(struct subject *s, struct vmctx *ctx, int vcpu, struct vmm_error
 		return (vmm_fail(err, EINVAL, "%s: there is no vCPU %d", s->name, vcpu));
 	s->state = *state;
 	s->vmx = *vmx;
+	s->vmcs_link = UINT64_MAX;
 	s->has_vmx = true;
 	s->has_exit = vmx->entered != 0;
 	mem = vmm_memory(ctx, err);
@@ -71,6 +72,7 @@ subject_from_machine(struct subject *s, const struct machine *m, struct vmm_erro
 	snprintf(s->name, sizeof(s->name), "%s", vmm_name(m->ctx));
 	s->state = *m->state;
 	s->vmx = *m->vcpu.vmx;
+	s->vmcs_link = UINT64_MAX;
 	s->has_vmx = s->has_exit = true;
 	s->history = m->history;
 	s->has_history = true;
@@ -79,6 +81,20 @@ subject_from_machine(struct subject *s, const struct machine *m, struct vmm_erro
 		    err, errno, "%s: its memory cannot be mapped: %s", s->name, strerror(errno)));
 	s->mem = &s->copy;
 	return (0);
+}
+
+struct vmx_guest
+subject_guest(const struct subject *s)
+{
+	struct vmx_guest guest = vmx_guest(&s->state, &s->vmx);
+	uint64_t at;
+
+	guest.vmcs_link = s->vmcs_link;
+	if (s->entry_ctls != 0)
+		guest.entry_ctls = s->entry_ctls;
+	if (s->mem != NULL && vmx_pdptes_at(&guest, &at))
+		guest.has_pdptes = memory_read(s->mem, at, guest.pdpte, sizeof(guest.pdpte));
+	return (guest);
 }
 
 void

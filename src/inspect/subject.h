@@ -13,11 +13,13 @@
 struct subject {
 	char name[256];
 	struct vcpu_state state;
-	struct vmx vmx;	    /* capabilities and how the last run ended */
-	bool has_exit;	    /* vmx.exit_reason says how it ended */
-	bool has_vmx;	    /* it is about a VT-x guest: VM entry matters */
-	struct memory *mem; /* NULL: not known */
-	struct memory copy; /* what mem points to */
+	struct vmx vmx;	     /* capabilities and how the last run ended */
+	bool has_exit;	     /* vmx.exit_reason says how it ended */
+	bool has_vmx;	     /* it is about a VT-x guest: VM entry matters */
+	uint32_t entry_ctls; /* VM-entry controls that a dump shows; 0: not known */
+	uint64_t vmcs_link;  /* VMCS link pointer */
+	struct memory *mem;  /* NULL: not known */
+	struct memory copy;  /* what mem points to */
 	bool has_history;
 	struct machine_history history;
 };
@@ -34,6 +36,8 @@ int subject_from_machine(struct subject *s, const struct machine *m, struct vmm_
  * "info registers". NAME is for messages. 0, or -1 with ERR when it is none of these.
  */
 int subject_from_dump(struct subject *s, FILE *in, const char *name, struct vmm_error *err);
+/* S as VM entry checks it; it must live as long. */
+struct vmx_guest subject_guest(const struct subject *s);
 void subject_free(struct subject *s);
 
 #endif

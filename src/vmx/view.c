@@ -23,9 +23,6 @@
 #define EXIT_LOAD_PAT (1u << 19)
 #define EXIT_SAVE_EFER (1u << 20)
 #define EXIT_LOAD_EFER (1u << 21)
-#define ENTRY_GUEST_LMA (1u << 9)
-#define ENTRY_LOAD_PAT (1u << 14)
-#define ENTRY_LOAD_EFER (1u << 15)
 
 /* A.3 to A.5: a control may be 0 where allowed0 has a 0, and 1 where allowed1 has a 1. */
 struct control_msr {
@@ -42,7 +39,7 @@ static const struct control_msr procbased2 = {0x00000000, 0x000000ff, PROC2_EPT 
 static const struct control_msr exit_ctls = {0x00036dfb, 0x007fffff,
     EXIT_HOST_LMA | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER};
 static const struct control_msr entry_ctls = {
-    0x000011fb, 0x0000ffff, ENTRY_LOAD_PAT | ENTRY_LOAD_EFER};
+    0x000011fb, 0x0000ffff, VMX_ENTRY_LOAD_PAT | VMX_ENTRY_LOAD_EFER};
 
 /* A.7, A.8: bits of CR0 and CR4 that are 1 in FIXED0 must be 1, those 0 in FIXED1 must be 0. */
 #define CR0_FIXED0 0x0000000080000021ull
@@ -98,24 +95,45 @@ control(const struct control_msr *msr, uint32_t more)
 	return ((msr->asked | more | msr->allowed0) & msr->allowed1);
 }
 
+uint32_t
+vmx_entry_ctls(const struct vcpu_state *state)
+{
+	return (control(&entry_ctls, (state->sregs.efer & EFER_LMA) ? VMX_ENTRY_IA32E : 0));
+}
+
+/* What the capabilities of VMX ask for. */
+static void
+asked(const struct vmx *vmx, uint32_t *proc, uint32_t *proc2)
+{
+	*proc = *proc2 = 0;
+	for (size_t i = 0; i < sizeof(cap_controls) / sizeof(cap_controls[0]); i++) {
+		if (vmx->caps & 1u << cap_controls[i].cap) {
+			*proc |= cap_controls[i].procbased;
+			*proc2 |= cap_controls[i].procbased2;
+		}
+	}
+}
+
+uint32_t
+vmx_procbased_ctls2(const struct vmx *vmx)
+{
+	uint32_t proc, proc2;
+
+	asked(vmx, &proc, &proc2);
+	return (control(&procbased2, proc2));
+}
+
 static void
 view_controls(struct vmx_view *view, const struct vcpu_state *state, const struct vmx *vmx)
 {
-	uint32_t proc = 0;
-	uint32_t proc2 = 0;
+	uint32_t proc, proc2;
 
-	for (size_t i = 0; i < sizeof(cap_controls) / sizeof(cap_controls[0]); i++) {
-		if (vmx->caps & 1u << cap_controls[i].cap) {
-			proc |= cap_controls[i].procbased;
-			proc2 |= cap_controls[i].procbased2;
-		}
-	}
+	asked(vmx, &proc, &proc2);
 	view->pinbased_ctls = control(&pinbased, 0);
 	view->procbased_ctls = control(&procbased, proc);
 	view->procbased_ctls2 = control(&procbased2, proc2);
 	view->exit_ctls = control(&exit_ctls, 0);
-	view->entry_ctls =
-	    control(&entry_ctls, (state->sregs.efer & EFER_LMA) ? ENTRY_GUEST_LMA : 0);
+	view->entry_ctls = vmx_entry_ctls(state);
 }
 
 /*

@@ -96,6 +96,10 @@ const struct vmx_msr_access *vmx_msr_bitmap(size_t *count);
 /* CR0 and CR4 as the VMCS guest-state area holds them: with the bits that VT-x fixes. */
 uint64_t vmx_guest_cr0(uint64_t cr0);
 uint64_t vmx_guest_cr4(uint64_t cr4);
+/* The secondary processor-based controls that the capabilities of VMX ask for. */
+uint32_t vmx_procbased_ctls2(const struct vmx *vmx);
+/* The VM-entry controls for a guest in STATE. */
+uint32_t vmx_entry_ctls(const struct vcpu_state *state);
 /* Bits of CR4 that the modelled processor lets be 1 (IA32_VMX_CR4_FIXED1). */
 uint64_t vmx_cr4_allowed(void);
 

@@ -37,6 +37,12 @@ enum vmx_exit_reason {
 /* Secondary processor-based controls, SDM vol. 3C, table 25-7. */
 #define VMX_PROC2_UNRESTRICTED_GUEST (1u << 7)
 
+/* VM-entry controls, SDM vol. 3C, table 25-15. */
+#define VMX_ENTRY_LOAD_DEBUG (1u << 2)
+#define VMX_ENTRY_IA32E (1u << 9) /* IA-32e mode guest */
+#define VMX_ENTRY_LOAD_PAT (1u << 14)
+#define VMX_ENTRY_LOAD_EFER (1u << 15)
+
 /* Capabilities in the numbering of vmmapi's enum vm_cap_type. */
 enum vmx_cap {
 	VMX_CAP_HALT_EXIT,
@@ -63,22 +69,55 @@ struct vmx {
 	uint32_t pad;
 };
 
+/*
+ * What VM entry checks: the vCPU, and the fields of the guest-state area that are neither in its
+ * state nor in struct vmx. vmx_guest() fills in what bhyve has there.
+ */
+struct vmx_guest {
+	const struct vcpu_state *state;
+	const struct vmx *vmx;
+	uint32_t entry_ctls;
+	bool has_pdptes;    /* pdpte[] is known */
+	uint64_t debugctl;  /* IA32_DEBUGCTL */
+	uint64_t vmcs_link; /* VMCS link pointer */
+	uint64_t pdpte[4];  /* of a guest with PAE paging */
+};
+
+/* Segments of a rule beside those of enum x86_seg_index. */
+enum vmx_segment { VMX_SEG_TR = SEG_COUNT, VMX_SEG_LDTR };
+
+struct vmx_check; /* rules.h */
+
 /* A rule of "checks on the guest state area" (SDM vol. 3C, 27.3.1). */
 struct vmx_rule {
 	const char *name;    /* short, stable: "cr0.pe" */
 	const char *title;   /* what must hold, in words */
 	const char *section; /* of the SDM */
-	bool (*holds)(const struct vcpu_state *state, const struct vmx *vmx);
+	bool (*holds)(const struct vmx_check *check);
+	unsigned segment;   /* that it is about, if it is about one */
+	const char *fields; /* what it looks at, names of vmx_field() with spaces between */
 	const char *broken; /* what is wrong when it does not hold, if title does not say it */
 };
 
 /* The state of a vCPU that never ran: no capability, machine checks exit. */
 void vmx_init(struct vmx *vmx);
 
+/* STATE and VMX as bhyve enters them. PDPTEs are not known then: see vmx_pdptes_at(). */
+struct vmx_guest vmx_guest(const struct vcpu_state *state, const struct vmx *vmx);
+/* Whether GUEST uses PAE paging; its four PDPTEs are at guest-physical *AT then (27.3.1.6). */
+bool vmx_pdptes_at(const struct vmx_guest *guest, uint64_t *at);
 /* All rules, in the manual's order; *COUNT of them. */
 const struct vmx_rule *vmx_entry_rules(size_t *count);
+/* Does RULE hold? One that needs PDPTEs which are not known does. */
+bool vmx_rule_holds(const struct vmx_rule *rule, const struct vmx_guest *guest);
+/* Whether RULE would have to be checked, and cannot be without GUEST's memory. */
+bool vmx_rule_unknown(const struct vmx_rule *rule, const struct vmx_guest *guest);
 /* The first rule that fails, NULL when VM entry would succeed. */
-const struct vmx_rule *vmx_check_entry(const struct vcpu_state *state, const struct vmx *vmx);
+const struct vmx_rule *vmx_check_entry(const struct vmx_guest *guest);
+/* The exit qualification of an entry that fails by RULE (27.8). */
+uint64_t vmx_rule_qualification(const struct vmx_rule *rule);
+/* The value of a field that rules name ("cs.access"); false when there is none of that NAME. */
+bool vmx_field(const struct vmx_guest *guest, const char *name, uint64_t *value);
 /* What is wrong, in words, when RULE does not hold. */
 const char *vmx_rule_broken(const struct vmx_rule *rule);
 /* Name of a basic exit reason in words ("triple fault"); never NULL. */

@@ -1,4 +1,4 @@
-/* The VMCS view and the entry checks. */
+/* The VMCS view. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,157 +117,6 @@ ept_lies_behind_guest_memory(void **unused)
 	assert_int_not_equal(vmx_view(&state, &vmx, &place).host_cr3, 0);
 }
 
-/* The name of the first rule that fails, "" when none does. */
-static const char *
-failed(const struct vcpu_state *state, const struct vmx *vmx)
-{
-	const struct vmx_rule *rule = vmx_check_entry(state, vmx);
-
-	return (rule == NULL ? "" : rule->name);
-}
-
-static void
-paged_protected_mode_enters(void **unused)
-{
-	struct vcpu_state state;
-	struct vmx vmx;
-
-	(void)unused;
-	good_state(&state, &vmx);
-	assert_string_equal(failed(&state, &vmx), "");
-}
-
-static void
-reset_state_needs_unrestricted_guest(void **unused)
-{
-	const struct vmx_rule *rule;
-	struct vcpu_state state;
-	struct vmx vmx;
-
-	(void)unused;
-	vcpu_state_reset(&state, 0);
-	vmx_init(&vmx);
-	rule = vmx_check_entry(&state, &vmx);
-	assert_non_null(rule);
-	assert_string_equal(rule->name, "cr0.pe");
-	assert_string_equal(vmx_rule_broken(rule), "CR0.PE=0 needs unrestricted guest");
-	state.sregs.cr0 |= CR0_PE;
-	assert_string_equal(failed(&state, &vmx), "cr0.pg");
-	state.sregs.cr0 &= ~(uint64_t)CR0_PE;
-	vmx.caps = UNRESTRICTED;
-	assert_string_equal(failed(&state, &vmx), "");
-}
-
-/* Limit 0 everywhere and a 64-bit CS: the seed's VM entered with them, and died of them. */
-static void
-the_seeds_wrong_values_enter(void **unused)
-{
-	struct vcpu_state state;
-	struct vmx vmx;
-
-	(void)unused;
-	vcpu_state_reset(&state, 0);
-	vmx_init(&vmx);
-	vmx.caps = UNRESTRICTED;
-	state.sregs.cr0 = CR0_NE;
-	for (int i = 0; i < SEG_COUNT; i++)
-		state.sregs.seg[i] = (struct x86_segment){.access = 0x93};
-	state.sregs.seg[SEG_CS].access = 0x209b;
-	state.sregs.tr = (struct x86_segment){.access = 0x8b};
-	state.sregs.ldtr = (struct x86_segment){.access = AR_UNUSABLE};
-	state.sregs.gdtr = (struct x86_table){.base = 0x5000, .limit = 0x17};
-	state.sregs.idtr = (struct x86_table){0};
-	assert_string_equal(failed(&state, &vmx), "");
-}
-
-#define AT(field) offsetof(struct vcpu_state, field), sizeof(((struct vcpu_state *)NULL)->field)
-
-/* One wrong field each, and the rule that says so. */
-static const struct {
-	const char *rule;
-	size_t offset;
-	size_t size;
-	uint64_t value;
-} wrong[] = {
-    {"cr0.reserved", AT(sregs.cr0), 1ull << 32 | CR0_PE | CR0_PG},
-    {"cr4.reserved", AT(sregs.cr4), 1u << 31},
-    {"cr4.pcide", AT(sregs.cr4), CR4_PCIDE},
-    {"efer.lma-paging", AT(sregs.efer), EFER_LMA | EFER_LME},
-    {"efer.reserved", AT(sregs.efer), 1u << 5},
-    {"efer.lma-lme", AT(sregs.efer), EFER_LME},
-    {"tr.ti", AT(sregs.tr.selector), 4},
-    {"base.high", AT(sregs.seg[SEG_CS].base), 1ull << 32},
-    {"base.high", AT(sregs.seg[SEG_DS].base), 1ull << 63},
-    {"cs.type", AT(sregs.seg[SEG_CS].access), 0x93},
-    {"cs.type", AT(sregs.seg[SEG_CS].access), 0x1b},
-    {"ss.type", AT(sregs.seg[SEG_SS].access), 0x91},
-    {"data.type", AT(sregs.seg[SEG_ES].access), 0x99},
-    {"data.type", AT(sregs.seg[SEG_GS].access), 0x92},
-    {"access.reserved", AT(sregs.seg[SEG_FS].access), 0x193},
-    {"limit.granularity", AT(sregs.seg[SEG_DS].limit), 0x100000},
-    {"limit.granularity", AT(sregs.seg[SEG_CS].limit), 0xfffffff0},
-    {"tr.usable", AT(sregs.tr.access), AR_UNUSABLE | 0x8b},
-    {"tr.type", AT(sregs.tr.access), 0x89},
-    {"ldtr.type", AT(sregs.ldtr.access), 0x8b},
-    {"tables.limit", AT(sregs.gdtr.limit), 0x10000},
-    {"tables.limit", AT(sregs.idtr.limit), 0x10000},
-    {"rip.high", AT(gpr.rip), 1ull << 32},
-    {"rflags.reserved", AT(gpr.rflags), 0},
-    {"rflags.reserved", AT(gpr.rflags), 0xa},
-    {"rflags.reserved", AT(gpr.rflags), 0x8002},
-};
-
-static void
-each_wrong_field_fails_its_rule(void **unused)
-{
-	struct vcpu_state state;
-	struct vmx vmx;
-
-	(void)unused;
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		good_state(&state, &vmx);
-		memcpy((char *)&state + wrong[i].offset, &wrong[i].value, wrong[i].size);
-		assert_string_equal(failed(&state, &vmx), wrong[i].rule);
-	}
-}
-
-static void
-rules_that_two_fields_break(void **unused)
-{
-	struct vcpu_state state;
-	struct vmx vmx;
-
-	(void)unused;
-	good_state(&state, &vmx);
-	vmx.caps = UNRESTRICTED;
-	state.sregs.cr0 = CR0_PG;
-	assert_string_equal(failed(&state, &vmx), "cr0.pg-pe");
-	state.sregs.cr0 = 0;
-	state.gpr.rflags |= RFLAGS_VM;
-	assert_string_equal(failed(&state, &vmx), "rflags.vm");
-	good_state(&state, &vmx);
-	vmx.entry_interruption_info = 0x80000020; /* external interrupt, vector 20h */
-	assert_string_equal(failed(&state, &vmx), "rflags.if");
-	state.gpr.rflags |= RFLAGS_IF;
-	assert_string_equal(failed(&state, &vmx), "");
-}
-
-static void
-rules_have_names_and_sections(void **unused)
-{
-	size_t count;
-	const struct vmx_rule *rules = vmx_entry_rules(&count);
-
-	(void)unused;
-	assert_true(count >= 20);
-	for (size_t i = 0; i < count; i++) {
-		assert_true(rules[i].name[0] != '\0' && rules[i].title[0] != '\0');
-		assert_int_equal(strncmp(rules[i].section, "27.3.1.", 7), 0);
-		for (size_t k = 0; k < i; k++)
-			assert_string_not_equal(rules[i].name, rules[k].name);
-	}
-}
-
 static void
 exit_reasons_have_names(void **unused)
 {
@@ -289,12 +138,6 @@ main(void)
 	    cmocka_unit_test(capabilities_set_their_controls),
 	    cmocka_unit_test(control_registers_show_fixed_bits),
 	    cmocka_unit_test(ept_lies_behind_guest_memory),
-	    cmocka_unit_test(paged_protected_mode_enters),
-	    cmocka_unit_test(reset_state_needs_unrestricted_guest),
-	    cmocka_unit_test(the_seeds_wrong_values_enter),
-	    cmocka_unit_test(each_wrong_field_fails_its_rule),
-	    cmocka_unit_test(rules_that_two_fields_break),
-	    cmocka_unit_test(rules_have_names_and_sections),
 	    cmocka_unit_test(exit_reasons_have_names),
 	};
 
