@@ -69,8 +69,7 @@ do_sti(struct cpu *c, const struct op *op, struct vcpu_state *s)
 /* CR4 bits of what this CPU has. */
 #define CR4_KNOWN \
 	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | \
-	    CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_OSXSAVE | CR4_SMEP | \
-	    CR4_SMAP)
+	    CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_UMIP | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
 
 /* PAE paging in legacy mode reads four entries at CR3, which must be valid. */
 static bool

@@ -264,6 +264,11 @@ start64:
 	expect	13
 	mov	cr4, rax
 	checked
+	mov	rax, cr4		# FSGSBASE is not there, as CPUID says
+	bts	rax, 16
+	expect	13
+	mov	cr4, rax
+	checked
 	mov	ecx, EFER
 	rdmsr
 	btr	eax, 8
