@@ -269,7 +269,7 @@ run(struct bhyve_board *board)
 
 	if (console_text_start(&board->text, STDIN_FILENO, STDOUT_FILENO, err, sizeof(err)) != 0)
 		return (cmd_error(COMMAND, "%s", err));
-	board->control = control_start_machine(m, &why);
+	board->control = control_start_machine(m, NULL, &why);
 	if (board->control == NULL)
 		cmd_fail(COMMAND, &why);
 	began = machine_host_ns();

@@ -224,7 +224,7 @@ run_controlled(struct boot_run *run)
 	const char *reason;
 	bool by_guest;
 
-	run->control = control_start_machine(&run->machine, &err);
+	run->control = control_start_machine(&run->machine, &run->gdb, &err);
 	if (run->control == NULL)
 		cmd_fail(BOOT_COMMAND, &err);
 	end = machine_run(&run->machine);

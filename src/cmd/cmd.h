@@ -37,6 +37,7 @@ int cmd_check(int argc, char **argv);
 int cmd_control(int argc, char **argv); /* screen, type, stop, cont, reset, quit */
 int cmd_destroy(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_gdb(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_services(int argc, char **argv);
 int cmd_vmmctl(int argc, char **argv);

@@ -3,6 +3,7 @@
 #include <vmmapi.h>
 
 #include "cmd/cmd.h"
+#include "control/client.h"
 #include "inspect/explain.h"
 
 #define COMMAND "hyve86 explain"
@@ -22,12 +23,32 @@ help(void)
 	return (STATUS_OK);
 }
 
+/* A VM that runs: its runner looks. */
+static int
+explain_running(const char *name)
+{
+	struct vmm_error err;
+	struct control_link *link = control_connect(name, &err);
+	json_t *result;
+
+	if (link == NULL)
+		return (cmd_fail(COMMAND, &err));
+	result = control_ask(link, "x-hyve86-explain", NULL, &err);
+	control_disconnect(link);
+	if (result == NULL)
+		return (cmd_fail(COMMAND, &err));
+	fputs(json_string_value(json_object_get(result, "text")), stdout);
+	json_decref(result);
+	return (STATUS_OK);
+}
+
 int
 cmd_explain(int argc, char **argv)
 {
 	const char *what = argc == 2 ? argv[1] : "last";
 	struct subject s;
 	struct vmctx *ctx;
+	struct vmm_info info = {0};
 	int status;
 
 	if (argc > 2)
@@ -36,6 +57,8 @@ cmd_explain(int argc, char **argv)
 		return (help());
 	if (what[0] == '-' && what[1] != '\0')
 		return (cmd_usage(COMMAND, SYNOPSIS));
+	if (vmm_info(what, &info, NULL) == 0 && info.status == VMM_RUNNING)
+		return (explain_running(what));
 	status = cmd_subject(COMMAND, what, &s, &ctx);
 	if (status != STATUS_OK)
 		return (status);

@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"cont", cmd_control, "let it go on"},
     {"reset", cmd_control, "reset a running VM"},
     {"quit", cmd_control, "end a VM's run"},
+    {"gdb", cmd_gdb, "have a running VM listen for GDB"},
     {"services", cmd_services, "list the BIOS services there are"},
     {"bhyvebiosload", cmd_bhyvebiosload, "make a VM and load a pseudo BIOS"},
     {"bhyveload", cmd_bhyveload, "make a VM and load a kernel or flat program"},

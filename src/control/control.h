@@ -29,14 +29,19 @@ struct control_runner {
 	void *opaque;
 	struct vmctx *ctx;
 	struct machine *machine; /* NULL: the VM has no board */
+	struct gdb **gdb;	 /* where the runner looks for a GDB stub; NULL: nowhere */
 };
 
 struct control;
+struct gdb;
 
 /* Open the socket of RUNNER's VM; NULL with ERR. */
 struct control *control_start(const struct control_runner *runner, struct vmm_error *err);
-/* The same for a VM on the board: pause, reset and the rest are the machine's. */
-struct control *control_start_machine(struct machine *m, struct vmm_error *err);
+/*
+ * The same for a VM on the board: pause, reset and the rest are the machine's. *GDB is a GDB stub that
+ * the runner serves, and is made when somebody asks for one; GDB may be NULL.
+ */
+struct control *control_start_machine(struct machine *m, struct gdb **gdb, struct vmm_error *err);
 /* Answer what clients have asked meanwhile. To be called after a kick, and every 10 ms or so. */
 void control_serve(struct control *control);
 /* Readable when there is something to serve: for who sleeps. */

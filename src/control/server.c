@@ -24,6 +24,7 @@ const struct control_command *const control_tables[] = {
     control_protocol_commands,
     control_vm_commands,
     control_guest_commands,
+    control_look_commands,
     NULL,
 };
 
@@ -433,7 +434,7 @@ stop_machine(void *opaque)
 }
 
 struct control *
-control_start_machine(struct machine *m, struct vmm_error *err)
+control_start_machine(struct machine *m, struct gdb **gdb, struct vmm_error *err)
 {
 	const struct control_runner runner = {
 	    .kick = kick_machine,
@@ -445,6 +446,7 @@ control_start_machine(struct machine *m, struct vmm_error *err)
 	    .opaque = m,
 	    .ctx = m->ctx,
 	    .machine = m,
+	    .gdb = gdb,
 	};
 
 	return (control_start(&runner, err));

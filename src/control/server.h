@@ -40,5 +40,6 @@ void control_event(struct control *control, const char *name, json_t *data);
 extern const struct control_command *const control_tables[];
 extern const struct control_command control_vm_commands[];    /* commands.c */
 extern const struct control_command control_guest_commands[]; /* guest.c */
+extern const struct control_command control_look_commands[];  /* look.c */
 
 #endif

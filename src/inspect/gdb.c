@@ -20,6 +20,7 @@
 #define MEMORY_MAX (PACKET_MAX / 2 - 16)
 #define REG_MAX 16 /* bytes of the widest register */
 #define INTERRUPT 0x03
+#define WAIT_MS 10
 
 struct gdb {
 	struct machine *m;
@@ -27,7 +28,7 @@ struct gdb {
 	int fd; /* -1: no GDB is there */
 	enum gdb_set set;
 	bool no_ack;
-	bool stopped;
+	bool talking;
 	bool leave;	/* the guest goes on */
 	bool step_over; /* the step began outside the BIOS: it ends there, too */
 	struct cpu_watch breaks[CPU_WATCH_MAX];
@@ -158,9 +159,9 @@ next_packet(struct gdb *g)
 	return (told == sum && length <= PACKET_MAX);
 }
 
-/* Read what GDB sent, waiting for it if WAIT. False: nothing came, or it is gone. */
+/* Read what GDB sent. False: nothing came, or it is gone. */
 static bool
-receive(struct gdb *g, bool wait)
+receive(struct gdb *g)
 {
 	ssize_t n;
 
@@ -168,7 +169,7 @@ receive(struct gdb *g, bool wait)
 		return (false);
 	if (g->got == sizeof(g->in))
 		g->got = 0;
-	n = recv(g->fd, g->in + g->got, sizeof(g->in) - g->got, wait ? 0 : MSG_DONTWAIT);
+	n = recv(g->fd, g->in + g->got, sizeof(g->in) - g->got, MSG_DONTWAIT);
 	if (n > 0) {
 		g->got += (size_t)n;
 		return (true);
@@ -786,17 +787,30 @@ accept_client(struct gdb *g)
 	return (true);
 }
 
+/* The guest stands, but the host side of its run goes on: signals, the control socket. */
+static void
+wait_for_client(struct gdb *g)
+{
+	const struct machine_host *host = &g->m->config.host;
+	struct pollfd p = {.fd = g->fd, .events = POLLIN};
+
+	if (g->fd >= 0 && poll(&p, 1, WAIT_MS) == 0 && host->idle != NULL)
+		host->idle(host->opaque, 0);
+}
+
 /* Commands until the guest is to go on. */
 static void
 talk(struct gdb *g)
 {
 	g->leave = false;
-	while (!g->leave && g->fd >= 0) {
+	g->talking = true;
+	while (!g->leave && g->fd >= 0 && g->m->end == MACHINE_RUNS) {
 		if (next_packet(g))
 			command(g);
-		else if (g->fd >= 0 && !receive(g, true) && g->fd >= 0)
-			break; /* a signal: the run loop looks what it is */
+		else if (!receive(g))
+			wait_for_client(g);
 	}
+	g->talking = false;
 }
 
 bool
@@ -831,11 +845,13 @@ gdb_stop(struct gdb *g, enum gdb_why why)
 void
 gdb_poll(struct gdb *g)
 {
+	if (g->talking)
+		return;
 	if (accept_client(g)) {
 		talk(g);
 		return;
 	}
-	if (receive(g, false) && memchr(g->in, INTERRUPT, g->got) != NULL) {
+	if (receive(g) && memchr(g->in, INTERRUPT, g->got) != NULL) {
 		g->got = 0;
 		gdb_stop(g, GDB_INTERRUPT);
 	}

@@ -74,7 +74,8 @@ subject_from_machine(struct subject *s, const struct machine *m, struct vmm_erro
 	s->vmx = *m->vcpu.vmx;
 	s->vmcs_link = UINT64_MAX;
 	s->has_vmx = s->has_exit = true;
-	s->history = m->history;
+	vcpu_history(&m->vcpu, &s->history.cpu);
+	s->history.bios = m->bios.recent;
 	s->has_history = true;
 	if (memory_copy(&s->copy, m->mem) != 0)
 		return (vmm_fail(

@@ -29,7 +29,7 @@ struct subject {
  * through a copy that nobody else sees change. 0, or -1 with ERR.
  */
 int subject_from_vm(struct subject *s, struct vmctx *ctx, int vcpu, struct vmm_error *err);
-/* The same of a machine that has just stopped. */
+/* The same of a machine between two stretches of guest code. */
 int subject_from_machine(struct subject *s, const struct machine *m, struct vmm_error *err);
 /*
  * Read a text dump: of vmmctl or bhyvectl --get-all (2012's form or today's), or of QEMU's or KVM's

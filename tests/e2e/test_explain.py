@@ -115,3 +115,13 @@ def test_bad_input(host, what, why):
     assert told.returncode == 4
     assert told.stdout == "" and told.stderr.count("\n") == 1
     assert why in told.stderr
+
+
+def test_vm_that_runs(host):
+    """Its runner looks, between two stretches of guest code."""
+    host.start("hyve86", "boot", "--name", "live", "--console", "none", GUESTS / "debugged.img")
+    host.wait_running("live")
+    told = host.run("hyve86", "explain", "live")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith("live: stopped at ") or told.stdout.startswith("live: ")
+    assert "last BIOS calls:" in told.stdout

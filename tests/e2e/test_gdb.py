@@ -174,3 +174,29 @@ def test_bad_address(host, address):
     run = host.run("hyve86", "boot", "--console", "none", "--gdb", address, GUESTS / "halt.img")
     assert run.returncode == 4
     assert run.stderr.count("\n") == 1 and f"--gdb {address}" in run.stderr
+
+
+def test_gdb_for_a_vm_that_runs(host):
+    """hyve86 gdb VM opens the door; while GDB holds the guest, the control socket answers."""
+    guest = host.start("hyve86", "boot", "--name", "live", "--console", "none", GUESTS / "debugged.img")
+    host.wait_running("live")
+    told = host.run("hyve86", "gdb", "live")
+    assert (told.returncode, told.stderr) == (0, "")
+    session = Session.__new__(Session)
+    session.port = int(re.fullmatch(r"target remote :(\d+)\n", told.stdout).group(1))
+    assert host.run("hyve86", "gdb", "live").stdout == told.stdout
+    gdb = subprocess.Popen(session.command("shell touch held; sleep 1", "print *(short *)0x600", "detach"),
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, cwd=host.folder)
+    while not (host.folder / "held").exists():
+        time.sleep(0.02)
+    assert host.run("hyve86", "screen", "live").returncode == 0
+    assert "$1 = " in gdb.communicate(timeout=30)[0]
+    assert guest.poll() is None
+    assert host.run("hyve86", "quit", "live").returncode == 0
+    guest.wait(20)
+
+
+@pytest.mark.parametrize("args, why", [((), "usage"), (("nobody",), "nobody"), (("-x",), "usage")])
+def test_bad_gdb_command(host, args, why):
+    told = host.run("hyve86", "gdb", *args)
+    assert told.returncode == 4 and told.stderr.count("\n") == 1 and why in told.stderr

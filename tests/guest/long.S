@@ -7,7 +7,7 @@
 # bits here, and lets 64-bit code change CR0.PG, CR4.PAE, EFER.LME and CR8 as it likes: assembled with
 # --defsym LENIENT=1, without these, it agrees.
 	.include "guest.inc"
-	.equ SECTORS, 12
+	.equ SECTORS, 13
 
 	.equ CODE32, 0x08
 	.equ DATA, 0x10
