@@ -12,8 +12,9 @@ build_packages='gcc libc6-dev meson ninja-build pkgconf libzydis-dev libncurses-
 	libjansson-dev libcmocka-dev'
 clang_packages='clang'
 image_packages='mtools dosfstools fdisk'
-test_packages='clang-format clang-tidy cppcheck git gdb python3 python3-pyte
+test_packages='clang-format clang-tidy cppcheck git python3 python3-pyte
 	python3-pytest util-linux'
+debug_packages='gdb'
 
 say()
 {
