@@ -60,7 +60,7 @@ static const struct {
 #undef GPR
 };
 
-static const char *const segment_names[] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
+static const char *const segment_names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
 static struct x86_segment *
 segment_of(struct subject *s, const char *name)
@@ -210,7 +210,7 @@ parse_words(const char *text, struct dump_line *line, const char **rest)
 	for (line->count = 0; line->count < VALUES_MAX; line->count++, text = end) {
 		text += strspn(text, " ");
 		line->value[line->count] = strtoull(text, &end, 16);
-		if (end == text || (*end != ' ' && *end != '\n' && *end != '\0'))
+		if (end == text || (*end != ' ' && *end != '\0'))
 			break;
 	}
 	*rest = text;
@@ -253,14 +253,14 @@ take_qemu_line(struct subject *s, const char *text)
 	while (*text != '\0') {
 		uint64_t *reg;
 
-		text += strspn(text, " \t\r\n");
+		text += strspn(text, " \t");
 		if (parse_words(text, &line, &rest) && (reg = register_of(s, line.name)) != NULL) {
 			*reg = line.value[0];
 			understood++;
 		}
-		text += strcspn(text, " \t\r\n=");
+		text += strcspn(text, " \t=");
 		text += strspn(text, " =");
-		text += strcspn(text, " \t\r\n");
+		text += strcspn(text, " \t");
 	}
 	return (understood);
 }
@@ -277,6 +277,7 @@ subject_from_dump(struct subject *s, FILE *in, const char *name, struct vmm_erro
 	s->state.debug.dr6 = 0xffff0ff0;
 	s->vmcs_link = UINT64_MAX;
 	while (fgets(text, sizeof(text), in) != NULL) {
+		text[strcspn(text, "\r\n")] = '\0';
 		if (parse_line(text, &line))
 			understood += take_bhyve_line(s, &line);
 		else

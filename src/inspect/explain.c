@@ -451,7 +451,9 @@ explain_why(FILE *out, const struct subject *s)
 		fprintf(out, "why%s:\n", entry_fails ? "" : " (from here on)");
 		print_chain(out, s, r.fault, r.nfaults, true);
 	} else if (r.nfaults > 0) {
-		fprintf(out, "the next instruction raises an exception, which has a handler:\n");
+		fprintf(out, "the next instruction%s raises an exception, which %s:\n",
+		    r.supposed ? ", if CS.limit cuts it off," : "",
+		    s->mem != NULL ? "has a handler" : "may have a handler");
 		print_chain(out, s, r.fault, r.nfaults, false);
 	} else if (s->state.events.activity == VCPU_ACTIVE && s->has_exit) {
 		tell_loop(out, s);

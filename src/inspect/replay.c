@@ -9,28 +9,29 @@
 
 #define PAGE 4096u
 #define LONGEST 15u
-#define ROUND_MAX 500 /* instructions of a loop that is seen as one */
+#define HIGHEST (MEMORY_HIGH_BASE - 3 * PAGE) /* where an instruction without memory is tried */
+#define ROUND_MAX 500			      /* instructions of a loop that is seen as one */
 
-/* Memory of a subject that has none: nothing at all, but for the page of the next instruction. */
+/* Memory of a subject that has none: nothing at all, but for where the next instruction is. */
 static int
 make_memory(struct memory *mem, uint64_t at, unsigned room)
 {
-	uint64_t page = at & ~(uint64_t)(PAGE - 1);
+	uint64_t end = (at + room + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	uint64_t hidden = room > 0 ? at & ~(uint64_t)(PAGE - 1) : end;
 	int fd = memfd_create("replay", MFD_CLOEXEC);
-	int result = -1;
 	uint8_t code[LONGEST];
+	int result;
 
 	if (fd < 0)
 		return (-1);
-	/* Of the file's RAM all but the page is laid over with nothing. */
-	if (page < MEMORY_HIGH_BASE - PAGE && memory_init(mem, fd, page + PAGE, 0, true) == 0)
-		result = 0;
+	/* Of the file's RAM all but that page, or both, is laid over with nothing. */
+	result = memory_init(mem, fd, end, 0, true);
 	close(fd);
 	if (result != 0)
 		return (-1);
-	if (page != 0)
+	if (hidden != 0)
 		memory_add_region(
-		    mem, &(struct mem_region){.size = page, .type = MEM_NONE, .name = "unknown"});
+		    mem, &(struct mem_region){.size = hidden, .type = MEM_NONE, .name = "unknown"});
 	/* As many prefixes as there is room, and an instruction behind them. */
 	memset(code, 0x66, sizeof(code));
 	memory_write(mem, at, code, room < LONGEST ? room : LONGEST);
@@ -92,18 +93,20 @@ replay_next(const struct subject *s, struct replay *r)
 {
 	const struct vcpu_state *v = &s->state;
 	unsigned room = room_in_cs(v);
+	/* Where nothing can be fetched, any place is as good. */
+	uint32_t at = room > 0 ? (uint32_t)(v->sregs.seg[SEG_CS].base + v->gpr.rip) : PAGE;
 	struct memory mem;
 	int result;
 
 	memset(r, 0, sizeof(*r));
 	if (s->mem != NULL)
 		return (run(s->mem, v, false, r));
-	if (room == LONGEST || (v->sregs.cr0 & CR0_PG)) {
+	if (room == LONGEST || (v->sregs.cr0 & CR0_PG) || at > HIGHEST) {
 		r->unknown = true;
 		return (0);
 	}
 	r->supposed = room > 0;
-	if (make_memory(&mem, v->sregs.seg[SEG_CS].base + v->gpr.rip, room) != 0)
+	if (make_memory(&mem, at, room) != 0)
 		return (-1);
 	result = run(&mem, v, true, r);
 	memory_fini(&mem);

@@ -55,6 +55,40 @@ def test_dump_of_qemu(host):
     assert "cannot be told without memory" in told.stdout
 
 
+def changed_dump(**changes):
+    """QEMU's info registers at reset, with other words: EIP="...", CS="selector base limit"."""
+    text = (DATA / "info-registers.txt").read_text(encoding="ascii")
+    for name, value in changes.items():
+        text, found = re.subn(rf"^{name} ?=[0-9a-f]+( [0-9a-f]{{8}} [0-9a-f]{{8}})?",
+                              f"{name} ={value}", text, flags=re.MULTILINE)
+        assert found == 1
+    return text
+
+
+def test_dump_with_carriage_returns(host):
+    """From a serial line, or another system's editor: the last word of a line counts, too."""
+    text = changed_dump(CS="0000 00000000 00000000")
+    told = host.run("hyve86", "explain", "-", stdin=text)
+    again = host.run("hyve86", "explain", "-", stdin=text.replace("\n", "\r\n"))
+    assert (again.returncode, again.stdout) == (0, told.stdout)
+
+
+@pytest.mark.parametrize("changes, verdict", [
+    # The end of the first 4 GB, where memory of a dump is not made up.
+    ({"EIP": "0000fff8"}, "cannot be told without memory"),
+    # Nothing can be fetched there, so nothing else need be known.
+    ({"EIP": "0000fff8", "CS": "f000 ffff0000 00000010"}, "RIP fff8h lies beyond CS.limit 10h"),
+    # An instruction across two pages.
+    ({"EIP": "00000000", "CS": "0000 00000ffc 00000009"},
+     "if CS.limit cuts it off, raises an exception, which may have a handler:\n"
+     "  1. #GP: of CS only 10 bytes from RIP on lie within the limit"),
+])
+def test_dump_with_a_short_code_segment(host, changes, verdict):
+    told = host.run("hyve86", "explain", "-", stdin=changed_dump(**changes))
+    assert (told.returncode, told.stderr) == (0, "")
+    assert verdict in told.stdout
+
+
 def test_seed_values_in_a_live_vm(host):
     """The same values in a VM, where the bytes are known."""
     folder = host.pseudobios(b"\x0f\x01\xc1")
