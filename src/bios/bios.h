@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "arch/vcpu_state.h"
+#include "bios/counts.h"
 #include "bios/recent.h"
 #include "block/block.h"
 #include "bus/bus.h"
@@ -65,6 +66,7 @@ struct bios {
 	uint64_t calls[256]; /* by vector */
 	uint64_t unknown;    /* calls that nobody serves */
 	struct bios_recent recent;
+	struct bios_counts counts; /* by service */
 };
 
 /*

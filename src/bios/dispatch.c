@@ -67,18 +67,24 @@ observe(struct bios_call *c, const char *name)
 		b->observer.call(b->observer.opaque, c->slot, name, c->s);
 }
 
+/* Serve the call, and say in COUNTED what it was. */
 static enum bios_result
-serve(struct bios_call *c)
+serve(struct bios_call *c, struct bios_count *counted)
 {
 	const struct bios_interrupt *in = &interrupts[c->slot];
 	const struct bios_service *sv;
 
+	counted->vector = (uint8_t)c->slot;
 	if (in->services == NULL) {
+		counted->plain = 1;
 		observe(c, in->name);
 		return (in->handler != NULL ? in->handler(c) : BIOS_DONE);
 	}
 	sv = find_service(in, ax(c));
+	counted->function = sv != NULL ? sv->function : ax(c) >> 8;
+	counted->whole = sv != NULL && sv->whole;
 	if (sv == NULL || sv->handler == NULL) {
+		counted->unknown = 1;
 		c->bios->unknown++;
 		c->recent->unknown = 1;
 		observe(c, NULL);
@@ -125,17 +131,20 @@ bios_trap(struct bios *bios, struct vcpu_state *s)
 	int slot = slot_at(cs->base + (s->gpr.rip & 0xffff));
 	uint64_t sp_mask = ss->access & AR_DB ? UINT32_MAX : UINT16_MAX;
 	struct bios_call c = {.bios = bios, .s = s};
+	struct bios_count counted = {0};
 	bool waits;
 
 	if (slot < 0)
 		return (0);
 	c.slot = (unsigned)slot;
 	c.flags_at = ss->base + ((s->gpr.reg[GPR_RSP] + 4) & sp_mask);
-	if (slot < 256)
-		bios->calls[slot]++;
 	begin_recent(&c);
-	waits = serve(&c) == BIOS_WAIT;
+	waits = serve(&c, &counted) == BIOS_WAIT;
 	end_recent(&c, waits);
+	if (!waits && slot < 256) {
+		bios->calls[slot]++;
+		bios_counts_add(&bios->counts, &counted);
+	}
 	if (waits) {
 		s->gpr.rip = (uint64_t)(ROM_SLOTS + slot * ROM_SLOT_SIZE);
 		c.dirty |= VCPU_GPR;

@@ -37,14 +37,16 @@ all_ones(unsigned size)
 static uint32_t
 read_one(struct bus *bus, uint16_t port, unsigned size)
 {
-	const struct port_range *range;
+	struct port_range *range;
 
 	if (bus->owner[port] == 0) {
+		bus->unassigned++;
 		if (bus->observer.unassigned != NULL)
 			bus->observer.unassigned(bus->observer.opaque, port, size, false, 0);
 		return (all_ones(size));
 	}
 	range = &bus->ranges[bus->owner[port] - 1];
+	range->reads++;
 	if (range->ops->read == NULL)
 		return (all_ones(size));
 	return (
@@ -55,14 +57,16 @@ read_one(struct bus *bus, uint16_t port, unsigned size)
 static void
 write_one(struct bus *bus, uint16_t port, unsigned size, uint32_t value)
 {
-	const struct port_range *range;
+	struct port_range *range;
 
 	if (bus->owner[port] == 0) {
+		bus->unassigned++;
 		if (bus->observer.unassigned != NULL)
 			bus->observer.unassigned(bus->observer.opaque, port, size, true, value);
 		return;
 	}
 	range = &bus->ranges[bus->owner[port] - 1];
+	range->writes++;
 	if (range->ops->write != NULL)
 		range->ops->write(range->chip, (uint16_t)(port - range->first + range->reg_base),
 		    size, value & all_ones(size));

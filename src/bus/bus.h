@@ -25,6 +25,7 @@ struct port_range {
 	void *chip;
 	uint16_t first;
 	uint16_t reg_base; /* register number of the first port */
+	uint64_t reads, writes;
 };
 
 /* Sees every access after it was done (trace); and every access that nobody answers (strict I/O). */
@@ -38,6 +39,7 @@ struct bus {
 	uint8_t owner[BUS_PORTS]; /* index into ranges + 1; 0 = nobody */
 	struct port_range ranges[BUS_RANGES_MAX];
 	unsigned nranges;
+	uint64_t unassigned; /* accesses that nobody answered */
 	struct bus_observer observer;
 };
 

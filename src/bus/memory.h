@@ -60,6 +60,7 @@ struct memory {
 	uint64_t plain_end[2]; /* from 0 and from 1 MB on up to here is nothing but that RAM */
 	struct memory_listener listeners[MEMORY_LISTENERS_MAX];
 	unsigned nlisteners;
+	uint64_t mmio_reads, mmio_writes; /* by the CPU */
 	void *reservation;
 	size_t reservation_size;
 };

@@ -35,8 +35,6 @@ struct bhyve_board {
 	unsigned ndrives;
 	int signals;	 /* signalfd */
 	bool strict_end; /* -e ended the run */
-	uint64_t started;
-	uint64_t instructions; /* at the start */
 };
 
 /* The host's side. */
@@ -264,7 +262,6 @@ run(struct bhyve_board *board)
 	struct vmm_error why;
 	const char *reason;
 	char err[200];
-	uint64_t began;
 	bool by_guest;
 
 	if (console_text_start(&board->text, STDIN_FILENO, STDOUT_FILENO, err, sizeof(err)) != 0)
@@ -272,13 +269,10 @@ run(struct bhyve_board *board)
 	board->control = control_start_machine(m, NULL, &why);
 	if (board->control == NULL)
 		cmd_fail(COMMAND, &why);
-	began = machine_host_ns();
 	end = machine_run(m);
 	reason = control_end_reason(end, &by_guest);
 	control_stop(board->control, reason, by_guest);
 	console_text_stop(&board->text);
-	vmm_stat_add(m->ctx, BSP, VMM_STAT_RUNTIME, machine_host_ns() - began);
-	vmm_stat_add(m->ctx, BSP, VMM_STAT_INSTRUCTIONS, vcpu_instructions(&m->vcpu));
 	vmm_stat_add(m->ctx, BSP, VMM_STAT_MIGRATIONS, 1);
 	return (tell_end(board, end));
 }

@@ -122,15 +122,32 @@ bios_stats(const struct bios *b)
 	return (calls);
 }
 
+/* By service, as vmmctl --get-stats names them. */
+static json_t *
+service_stats(const struct bios_counts *counts)
+{
+	const struct bios_count *sorted[BIOS_COUNTS];
+	unsigned n = bios_counts_sorted(counts, sorted);
+	json_t *services = json_object();
+	char name[64];
+
+	for (unsigned i = 0; i < n; i++) {
+		bios_count_name(sorted[i], name, sizeof(name));
+		json_object_set_new(services, name, json_integer((json_int_t)sorted[i]->calls));
+	}
+	return (services);
+}
+
 int
 boot_write_stats(const struct boot_run *run)
 {
 	const struct machine *m = &run->machine;
-	json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:o, s:I, s:o}", "instructions",
+	json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:o}", "instructions",
 	    (json_int_t)vcpu_instructions(&m->vcpu), "guest_ns", (json_int_t)clock_now(&m->clock),
 	    "host_ns", (json_int_t)(machine_host_ns() - run->started), "resets",
-	    (json_int_t)m->resets, "bios_calls", bios_stats(&m->bios), "bios_unknown",
-	    (json_int_t)m->bios.unknown, "drives", drive_stats(run->opts));
+	    (json_int_t)m->resets, "bios_calls", bios_stats(&m->bios), "bios_services",
+	    service_stats(&m->bios.counts), "bios_unknown", (json_int_t)m->bios.unknown, "drives",
+	    drive_stats(run->opts));
 	int failed = root == NULL || json_dump_file(root, run->opts->stats, JSON_INDENT(2)) != 0;
 
 	json_decref(root);

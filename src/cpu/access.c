@@ -128,6 +128,7 @@ read_physical(
 		memcpy(value, page->host + (pa & X86_PAGE_MASK), size);
 		return (true);
 	case MEM_MMIO:
+		c->mem->mmio_reads++;
 		*value &=
 		    page->region->ops->read(page->region->opaque, pa - page->region->gpa, size);
 		return (true);
@@ -148,6 +149,7 @@ write_physical(
 			trace_drop_range(c, pa, size);
 		return (true);
 	case MEM_MMIO:
+		c->mem->mmio_writes++;
 		page->region->ops->write(page->region->opaque, pa - page->region->gpa, size, value);
 		if (c->attention != 0) /* an interrupt that the device asked for comes next */
 			trace_leave(c);

@@ -125,9 +125,10 @@ init_history(struct machine *m, struct vmm_error *err)
 	return (vmm_add_section(m->ctx, &section, err) < 0 ? -1 : 0);
 }
 
-static void
-note_history(struct machine *m)
+void
+machine_update(struct machine *m)
 {
+	counts_update(m);
 	vcpu_history(&m->vcpu, &m->history.cpu);
 	m->history.bios = m->bios.recent;
 	m->history.a20 = memory_get_a20(m->mem);
@@ -230,7 +231,8 @@ build(struct machine *m, struct vmm_error *err)
 		return (-1);
 	board_init(m);
 	init_bios(m);
-	if (init_history(m, err) != 0 || board_add_sections(m, err) != 0)
+	if (init_history(m, err) != 0 || counts_init(m, err) != 0 ||
+	    board_add_sections(m, err) != 0)
 		return (-1);
 	take_irqs(m);
 	return (0);
@@ -338,6 +340,7 @@ machine_pause(struct machine *m)
 		return;
 	m->paused_at = clock_now(&m->clock);
 	m->paused = true;
+	counts_stop(m);
 	vcpu_kick(&m->vcpu); /* from a bus handler: this was the last instruction */
 }
 
@@ -347,6 +350,7 @@ machine_resume(struct machine *m)
 	if (!m->paused)
 		return;
 	m->paused = false;
+	counts_start(m);
 	m->host_base = machine_host_ns() - m->paused_at;
 }
 
@@ -404,6 +408,18 @@ sleep_time(struct machine *m)
 	return (next - now < IDLE_NS ? next - now : IDLE_NS);
 }
 
+/* Let the host wait. */
+static void
+idle(struct machine *m, uint64_t ns)
+{
+	if (m->config.host.idle == NULL)
+		return;
+	counts_stop(m);
+	m->config.host.idle(m->config.host.opaque, ns);
+	if (!m->paused)
+		counts_start(m);
+}
+
 /* HLT: with interrupts off nothing but an NMI or a reset wakes it, and here there is neither. */
 static void
 sleep_until_event(struct machine *m)
@@ -419,8 +435,7 @@ sleep_until_event(struct machine *m)
 		m->time.guest_ns += ns;
 		return;
 	}
-	if (m->config.host.idle != NULL)
-		m->config.host.idle(m->config.host.opaque, ns);
+	idle(m, ns);
 }
 
 static void
@@ -435,6 +450,7 @@ debug_stop(struct machine *m)
 static void
 handle_exit(struct machine *m)
 {
+	vmm_stat_exit(m->ctx, 0, m->vcpu.exit.kind);
 	switch (m->vcpu.exit.kind) {
 	case ENGINE_CANCELED:
 	case ENGINE_STOPPED:
@@ -493,8 +509,7 @@ budget(struct machine *m)
 static void
 rest(struct machine *m)
 {
-	if (m->config.host.idle != NULL)
-		m->config.host.idle(m->config.host.opaque, IDLE_NS);
+	idle(m, IDLE_NS);
 }
 
 enum machine_end
@@ -502,6 +517,7 @@ machine_run(struct machine *m)
 {
 	bool stepped;
 
+	counts_start(m);
 	if (m->config.clock == MACHINE_CLOCK_ICOUNT)
 		timer_arm(&m->clock, &m->look, clock_now(&m->clock) + MACHINE_LOOK_NS);
 	while (m->end == MACHINE_RUNS) {
@@ -521,6 +537,6 @@ machine_run(struct machine *m)
 		if (stepped && m->step && m->end == MACHINE_RUNS)
 			debug_stop(m);
 	}
-	note_history(m);
+	machine_update(m);
 	return (m->end);
 }

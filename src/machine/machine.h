@@ -110,6 +110,20 @@ struct machine_history {
 	struct bios_recent bios;
 	uint32_t a20;
 };
+/* What the board counts: a section of the state file. */
+#define MACHINE_CHIPS 32
+struct machine_counts {
+	uint64_t unassigned; /* port accesses that nobody answered */
+	uint64_t mmio_reads, mmio_writes;
+	struct {
+		char name[16]; /* empty behind the last */
+		uint64_t reads, writes;
+	} chips[MACHINE_CHIPS];
+	struct bios_counts bios;
+};
+#define MACHINE_COUNTS_ID "counts"
+#define MACHINE_COUNTS_VERSION 1
+
 #define MACHINE_HISTORY_ID "history"
 #define MACHINE_HISTORY_VERSION 1
 
@@ -122,7 +136,11 @@ struct machine {
 	struct bus bus;
 	struct clock clock;
 	struct machine_time time;
-	struct machine_history history; /* up to date when machine_run() has come back */
+	struct machine_history history; /* as of the last machine_update() */
+	struct machine_counts counts;	/* up to date after machine_update() */
+	uint64_t counted_instructions;	/* of those that the VM's statistics have */
+	uint64_t run_ns;		/* of run time that they do not have yet */
+	uint64_t running_since;		/* host ns; 0: it does not run */
 	uint64_t host_base;		/* host ns at guest time 0 */
 
 	struct lapic lapic;
@@ -182,6 +200,16 @@ void machine_resume(struct machine *m);
 void machine_kick(struct machine *m);
 /* Host time in ns, of a clock that only goes forward. */
 uint64_t machine_host_ns(void);
+
+/* Bring the VM's statistics, the counts and the history up to date. */
+void machine_update(struct machine *m);
+
+/* counts.c */
+int counts_init(struct machine *m, struct vmm_error *err);
+void counts_update(struct machine *m);
+/* Run time begins, and ends. */
+void counts_start(struct machine *m);
+void counts_stop(struct machine *m);
 
 /* board.c */
 void board_init(struct machine *m);

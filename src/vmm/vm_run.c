@@ -14,7 +14,7 @@ static const struct {
 	enum vm_exitcode exitcode;
 	enum vmm_stat stat;
 } exits[] = {
-    [ENGINE_CANCELED] = {VM_EXITCODE_BOGUS, VMM_STAT_EXITS},
+    [ENGINE_CANCELED] = {VM_EXITCODE_BOGUS, VMM_STAT_EXIT_EXTINT},
     [ENGINE_HYPERCALL] = {VM_EXITCODE_HYPERCALL, VMM_STAT_EXIT_HYPERCALL},
     [ENGINE_HLT] = {VM_EXITCODE_HLT, VMM_STAT_EXIT_HLT},
     [ENGINE_TRIPLE_FAULT] = {VM_EXITCODE_VMX, VMM_STAT_EXIT_TRIPLE_FAULT},
@@ -93,9 +93,14 @@ count_run(struct ctx_vcpu *cpu, uint64_t ns, uint64_t instructions)
 	}
 	stats[VMM_STAT_RUNTIME] += ns;
 	stats[VMM_STAT_INSTRUCTIONS] += instructions;
-	stats[VMM_STAT_EXITS]++;
-	if (exits[cpu->engine.exit.kind].stat != VMM_STAT_EXITS)
-		stats[exits[cpu->engine.exit.kind].stat]++;
+}
+
+void
+vmm_stat_exit(struct vmctx *ctx, int vcpu, unsigned kind)
+{
+	vmm_stat_add(ctx, vcpu, VMM_STAT_EXITS, 1);
+	if (kind < sizeof(exits) / sizeof(exits[0]) && exits[kind].stat != VMM_STAT_EXITS)
+		vmm_stat_add(ctx, vcpu, exits[kind].stat, 1);
 }
 
 static void
@@ -146,6 +151,7 @@ vmm_run(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t budget, struct vm_ex
 	start = now_ns();
 	vcpu_run(&cpu->engine, budget);
 	count_run(cpu, now_ns() - start, vcpu_instructions(&cpu->engine) - before);
+	vmm_stat_exit(ctx, vcpu, cpu->engine.exit.kind);
 	if (cpu->host.pinned >= 0)
 		sched_setaffinity(0, sizeof(old), &old);
 	vcpu_pull(&cpu->engine, VCPU_ALL);

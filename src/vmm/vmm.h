@@ -166,6 +166,8 @@ int vmm_add_drive(struct vmctx *ctx, const char *path, bool readonly, struct vmm
 /* The drives, in order; their number (at most VMM_DRIVES_MAX). */
 unsigned vmm_drives(const struct vmctx *ctx, struct vmm_drive *drives);
 void vmm_stat_add(struct vmctx *ctx, int vcpu, enum vmm_stat stat, uint64_t n);
+/* Count an exit of KIND (enum engine_exit). */
+void vmm_stat_exit(struct vmctx *ctx, int vcpu, unsigned kind);
 /* The exit of the last vm_run() in VMX terms, with bit 31 of the reason. */
 uint32_t vmm_exit_reason(struct vmctx *ctx, int vcpu);
 
