@@ -5,6 +5,7 @@
 #include <vmmapi.h>
 
 #include "cmd/cmd.h"
+#include "control/client.h"
 #include "inspect/subject.h"
 
 #define BSP 0
@@ -22,7 +23,7 @@ from_vm(const char *command, const char *name, struct subject *s, struct vmctx *
 {
 	struct vmm_error err;
 
-	*ctx = vmm_open(name, &err);
+	*ctx = control_open(name, &err);
 	if (*ctx == NULL)
 		return (cmd_fail(command, &err));
 	if (vmm_begin(*ctx, VMM_READ, &err) == 0 && subject_from_vm(s, *ctx, BSP, &err) == 0)

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "control/change.h"
+#include "control/client.h"
 #include "inspect/dump.h"
 #include "vmm/vmm.h"
 
@@ -39,6 +41,7 @@ enum option_id {
 	OPT_EXCEPTION_BITMAP,
 	OPT_ENTRY_INFO,
 	OPT_INJECT_NMI,
+	OPT_JSON,
 	OPT_HELP,
 };
 
@@ -69,6 +72,7 @@ static const struct option_row {
     {"set-vmcs-exception-bitmap", "N", OPT_EXCEPTION_BITMAP, "exceptions that exit"},
     {"set-vmcs-entry-interruption-info", "N", OPT_ENTRY_INFO, "event to inject"},
     {"inject-nmi", NULL, OPT_INJECT_NMI, "inject an NMI"},
+    {"json", NULL, OPT_JSON, "show what is asked for as one JSON object, for programs"},
     {"help", NULL, OPT_HELP, "show this"},
 };
 
@@ -251,92 +255,125 @@ set_memory(const struct request *request, struct vmctx *ctx, struct vmm_error *e
 	return (vmm_set_memory(ctx, low_size, high_size, err));
 }
 
-/* Parts of the descriptor that are not given stay. */
-static int
-set_desc(const struct request *request, struct vmctx *ctx, int reg)
+/* A change by an option that takes a number. */
+static const struct {
+	enum option_id id;
+	enum change_kind kind;
+} change_options[] = {
+    {OPT_EXCEPTION_BITMAP, CHANGE_EXCEPTION_BITMAP},
+    {OPT_ENTRY_INFO, CHANGE_ENTRY_INFO},
+    {OPT_INJECT_NMI, CHANGE_NMI},
+    {OPT_SETCAP, CHANGE_CAPABILITY},
+    {OPT_PINNING, CHANGE_PINNING},
+};
+
+#define CHANGE_OPTIONS (sizeof(change_options) / sizeof(change_options[0]))
+#define CHANGES_MAX (ACTIONS_MAX + CHANGE_OPTIONS)
+
+/* All changes that are asked for, but of memory, to OUT; their number. */
+static unsigned
+list_changes(const struct request *request, struct change out[CHANGES_MAX])
 {
-	uint64_t base;
-	uint32_t limit, access;
+	unsigned n = 0;
 
-	if (vm_get_desc(ctx, request->vcpu, reg, &base, &limit, &access) != 0)
-		return (-1);
-	if (asked(request, OPT_DESC_BASE))
-		base = request->value[OPT_DESC_BASE];
-	if (asked(request, OPT_DESC_LIMIT))
-		limit = (uint32_t)request->value[OPT_DESC_LIMIT];
-	if (asked(request, OPT_DESC_ACCESS))
-		access = (uint32_t)request->value[OPT_DESC_ACCESS];
-	return (vm_set_desc(ctx, request->vcpu, reg, base, limit, access));
-}
+	for (unsigned i = 0; i < request->nactions; i++) {
+		const struct action *action = &request->actions[i];
 
-static int
-set_fields(const struct request *request, struct vmctx *ctx, struct vmm_error *err)
-{
-	struct vmx *vmx = vmm_vmx(ctx, request->vcpu);
-
-	if (asked(request, OPT_EXCEPTION_BITMAP))
-		vmx->exception_bitmap = (uint32_t)request->value[OPT_EXCEPTION_BITMAP];
-	if (asked(request, OPT_ENTRY_INFO))
-		vmx->entry_interruption_info = (uint32_t)request->value[OPT_ENTRY_INFO];
-	if (asked(request, OPT_INJECT_NMI) && vm_inject_nmi(ctx, request->vcpu) != 0)
-		return (vmm_fail(err, errno, "--inject-nmi: %s", strerror(errno)));
-	if (asked(request, OPT_SETCAP) &&
-	    vm_set_capability(ctx, request->vcpu,
-		(enum vm_cap_type)vm_capability_name2type(request->capname),
-		request->value[OPT_SETCAP] != 0) != 0)
-		return (vmm_fail(err, errno, "--setcap: %s", strerror(errno)));
-	if (asked(request, OPT_PINNING) &&
-	    vm_set_pinning(ctx, request->vcpu, (int)(int64_t)request->value[OPT_PINNING]) != 0)
-		return (vmm_fail(err, errno, "--set-pinning: no such host CPU"));
-	return (0);
+		if (action->kind == ACTION_GET)
+			continue;
+		out[n] = (struct change){.what = action->what, .value = action->value};
+		if (action->kind == ACTION_SET_DESC) {
+			out[n].kind = CHANGE_DESCRIPTOR;
+			out[n].has_base = asked(request, OPT_DESC_BASE);
+			out[n].base = request->value[OPT_DESC_BASE];
+			out[n].has_limit = asked(request, OPT_DESC_LIMIT);
+			out[n].limit = (uint32_t)request->value[OPT_DESC_LIMIT];
+			out[n].has_access = asked(request, OPT_DESC_ACCESS);
+			out[n].access = (uint32_t)request->value[OPT_DESC_ACCESS];
+		}
+		n++;
+	}
+	for (size_t i = 0; i < CHANGE_OPTIONS; i++)
+		if (asked(request, change_options[i].id))
+			out[n++] = (struct change){.kind = change_options[i].kind,
+			    .what = request->capname,
+			    .value = request->value[change_options[i].id]};
+	return (n);
 }
 
 static int
 set_all(const struct request *request, struct vmctx *ctx, struct vmm_error *err)
 {
+	struct change changes[CHANGES_MAX];
+	unsigned n = list_changes(request, changes);
+
 	if (set_memory(request, ctx, err) != 0)
 		return (-1);
-	for (unsigned i = 0; i < request->nactions; i++) {
-		const struct action *action = &request->actions[i];
-		int error = 0;
+	for (unsigned i = 0; i < n; i++)
+		if (change_apply(ctx, request->vcpu, &changes[i], err) != 0)
+			return (-1);
+	return (0);
+}
 
-		if (action->kind == ACTION_SET)
-			error = vm_set_register(ctx, request->vcpu, action->reg, action->value);
-		else if (action->kind == ACTION_SET_DESC)
-			error = set_desc(request, ctx, action->reg);
-		if (error != 0)
-			return (
-			    vmm_fail(err, errno, "--set-%s: %s", action->what, strerror(errno)));
-	}
-	return (set_fields(request, ctx, err));
+/* The same by the VM's runner, all at one instant. */
+static int
+set_all_running(const struct request *request, struct control_link *link, struct vmm_error *err)
+{
+	struct change changes[CHANGES_MAX];
+	unsigned n = list_changes(request, changes);
+	json_t *list = json_array(), *result;
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(list, change_to_json(&changes[i]));
+	result = control_ask(link, "x-hyve86-set",
+	    json_pack("{s:i, s:o}", "cpu", request->vcpu, "changes", list), err);
+	if (result == NULL)
+		return (-1);
+	json_decref(result);
+	return (0);
+}
+
+static bool
+wants_memory(const struct request *request)
+{
+	return (asked(request, OPT_MEMORY) || asked(request, OPT_LOWMEM) ||
+	    asked(request, OPT_HIGHMEM));
 }
 
 static bool
 wants_change(const struct request *request)
 {
-	const unsigned changes = 1u << OPT_MEMORY | 1u << OPT_LOWMEM | 1u << OPT_HIGHMEM |
-	    1u << OPT_SETCAP | 1u << OPT_PINNING | 1u << OPT_EXCEPTION_BITMAP |
-	    1u << OPT_ENTRY_INFO | 1u << OPT_INJECT_NMI;
+	struct change changes[CHANGES_MAX];
 
-	for (unsigned i = 0; i < request->nactions; i++)
-		if (request->actions[i].kind != ACTION_GET)
-			return (true);
-	return ((request->seen & changes) != 0);
+	return (wants_memory(request) || list_changes(request, changes) > 0);
+}
+
+/* Of a VM that runs. */
+static int
+change_running(const struct request *request, struct control_link *link)
+{
+	struct vmm_error err;
+
+	if (wants_memory(request))
+		return (cmd_error(
+		    request->command, "%s: it is running, with the memory it has", request->vm));
+	if (set_all_running(request, link, &err) != 0)
+		return (cmd_fail(request->command, &err));
+	return (STATUS_OK);
 }
 
 static int
 change(const struct request *request, struct vmctx *ctx)
 {
 	struct vmm_error err;
-	int error;
 
-	if (!wants_change(request))
-		return (STATUS_OK);
 	if (vmm_begin(ctx, VMM_WRITE, &err) != 0)
 		return (cmd_fail(request->command, &err));
-	error = set_all(request, ctx, &err);
-	/* A change that was refused leaves the VM as it was on disk. */
-	if (vmm_end(ctx, error == 0, error == 0 ? &err : NULL) != 0 || error != 0)
+	if (set_all(request, ctx, &err) != 0) {
+		vmm_cancel(ctx);
+		return (cmd_fail(request->command, &err));
+	}
+	if (vmm_end(ctx, true, &err) != 0)
 		return (cmd_fail(request->command, &err));
 	return (STATUS_OK);
 }
@@ -354,6 +391,53 @@ show_capability(const struct request *request, struct vmctx *ctx)
 	printf("Capability \"%s\" is %s on vcpu %d\n", request->capname, value ? "set" : "not set",
 	    request->vcpu);
 	return (STATUS_OK);
+}
+
+/* All that is asked for, to OUT. 0, -1 with ERR, or 1 at *WHAT that there is not. */
+static int
+collect_json(const struct request *request, struct vmctx *ctx, json_t *out, const char **what,
+    struct vmm_error *err)
+{
+	json_t *stats = json_object();
+	int cap, set, error = 0;
+
+	if (asked(request, OPT_GET_STATS)) {
+		error = dump_stats_json(stats, ctx, request->vcpu, NULL, err);
+		json_object_set(out, "stats", stats);
+	}
+	json_decref(stats);
+	if (error == 0 && asked(request, OPT_GET_ALL))
+		error = dump_all_json(out, ctx, request->vcpu, err);
+	for (unsigned i = 0; i < request->nactions && error == 0; i++) {
+		*what = request->actions[i].what;
+		if (request->actions[i].kind == ACTION_GET)
+			error = dump_one_json(out, ctx, request->vcpu, *what, err);
+	}
+	if (error == 0 && asked(request, OPT_GETCAP)) {
+		cap = vm_capability_name2type(request->capname);
+		if (vm_get_capability(ctx, request->vcpu, (enum vm_cap_type)cap, &set) != 0)
+			return (vmm_fail(err, errno, "--getcap: %s", strerror(errno)));
+		json_object_set_new(out, request->capname, json_boolean(set));
+	}
+	return (error);
+}
+
+static int
+show_json(const struct request *request, struct vmctx *ctx)
+{
+	json_t *out = json_pack("{s:s, s:i}", "vm", request->vm, "cpu", request->vcpu);
+	struct vmm_error err;
+	const char *what = "";
+	int error = collect_json(request, ctx, out, &what, &err);
+
+	if (error == 0) {
+		json_dumpf(out, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(out);
+	if (error > 0)
+		return (cmd_error(request->command, "--get-%s: no such option", what));
+	return (error < 0 ? cmd_fail(request->command, &err) : STATUS_OK);
 }
 
 static int
@@ -395,9 +479,36 @@ run(const struct request *request, struct vmctx *ctx)
 	return (STATUS_OK);
 }
 
+static bool
+wants_show(const struct request *request)
+{
+	for (unsigned i = 0; i < request->nactions; i++)
+		if (request->actions[i].kind == ACTION_GET)
+			return (true);
+	return (asked(request, OPT_GET_ALL) || asked(request, OPT_GET_STATS) ||
+	    asked(request, OPT_GETCAP));
+}
+
+/* Change and show a VM that runs, LINK being the way to its runner, or one that does not (NULL). */
+static int
+change_and_show(const struct request *request, struct vmctx *ctx, struct control_link *link)
+{
+	struct vmm_error err;
+	int status = STATUS_OK;
+
+	if (wants_change(request))
+		status = link != NULL ? change_running(request, link) : change(request, ctx);
+	if (status != STATUS_OK || !wants_show(request))
+		return (status);
+	if (link != NULL && control_show(link, ctx, &err) != 0)
+		return (cmd_fail(request->command, &err));
+	return (asked(request, OPT_JSON) ? show_json(request, ctx) : show(request, ctx));
+}
+
 static int
 with_vm(const struct request *request)
 {
+	struct control_link *link;
 	struct vmm_error err;
 	struct vmctx *ctx;
 	int status;
@@ -407,11 +518,11 @@ with_vm(const struct request *request)
 	ctx = vmm_open(request->vm, &err);
 	if (ctx == NULL)
 		return (cmd_fail(request->command, &err));
-	status = change(request, ctx);
+	link = control_find(request->vm);
+	status = change_and_show(request, ctx, link);
+	control_disconnect(link);
 	if (status != STATUS_OK && asked(request, OPT_CREATE))
 		vmm_destroy(request->vm, NULL);
-	if (status == STATUS_OK)
-		status = show(request, ctx);
 	if (status == STATUS_OK && vmm_was_killed(ctx))
 		fprintf(stderr,
 		    "%s: %s: its runner was killed: this is what it was before that run\n",

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/control.h"
+#include "control/session.h"
 
 #define PATIENCE_MS 10000
 #define READ_SIZE 65536
@@ -20,6 +21,8 @@ struct control_link {
 	char name[VM_MAX_NAMELEN];
 	char *in; /* what came behind the last line */
 	size_t length, room;
+	int fds[CONTROL_FDS]; /* that came with it */
+	unsigned nfds;
 };
 
 static int
@@ -40,6 +43,48 @@ open_socket(struct vmctx *ctx)
 	return (-1);
 }
 
+/* Take the files that came with MESSAGE. */
+static void
+take_files(struct control_link *link, struct msghdr *message)
+{
+	struct cmsghdr *header = CMSG_FIRSTHDR(message);
+	size_t count;
+
+	if (header == NULL || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+		return;
+	count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	for (size_t i = 0; i < count; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
+		if (link->nfds < CONTROL_FDS)
+			link->fds[link->nfds++] = fd;
+		else
+			close(fd);
+	}
+}
+
+/* As recv(2), and the files that come along. */
+static ssize_t
+receive_some(struct control_link *link)
+{
+	union {
+		char bytes[CMSG_SPACE(CONTROL_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec bytes = {
+	    .iov_base = link->in + link->length, .iov_len = link->room - link->length};
+	struct msghdr message = {.msg_iov = &bytes,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes)};
+	ssize_t n = recvmsg(link->fd, &message, MSG_CMSG_CLOEXEC);
+
+	if (n > 0)
+		take_files(link, &message);
+	return (n);
+}
+
 /* More bytes of what the VM says. */
 static int
 receive(struct control_link *link, struct vmm_error *err)
@@ -56,7 +101,7 @@ receive(struct control_link *link, struct vmm_error *err)
 		link->room += 2 * READ_SIZE;
 	}
 	if (poll(&pfd, 1, PATIENCE_MS) > 0)
-		n = recv(link->fd, link->in + link->length, link->room - link->length, 0);
+		n = receive_some(link);
 	else
 		return (vmm_fail(err, ETIMEDOUT, "%s: it does not answer", link->name));
 	if (n <= 0)
@@ -192,6 +237,69 @@ control_disconnect(struct control_link *link)
 		return;
 	if (link->fd >= 0)
 		close(link->fd);
+	while (link->nfds > 0)
+		close(link->fds[--link->nfds]);
 	free(link->in);
 	free(link);
+}
+
+/* The SIZE bytes of the file FD; NULL: it has fewer, or out of memory. */
+static uint8_t *
+read_all(int fd, size_t size)
+{
+	uint8_t *bytes = malloc(size);
+
+	if (bytes != NULL && pread(fd, bytes, size, 0) == (ssize_t)size)
+		return (bytes);
+	free(bytes);
+	return (NULL);
+}
+
+int
+control_show(struct control_link *link, struct vmctx *ctx, struct vmm_error *err)
+{
+	json_t *result = control_ask(link, "x-hyve86-state", NULL, err);
+	json_int_t size = json_integer_value(json_object_get(result, "size"));
+	uint8_t *bytes = NULL;
+	int memory = -1;
+
+	if (result == NULL)
+		return (-1);
+	json_decref(result);
+	if (link->nfds > 0 && size > 0)
+		bytes = read_all(link->fds[0], (size_t)size);
+	if (link->nfds > 1)
+		memory = link->fds[--link->nfds];
+	while (link->nfds > 0)
+		close(link->fds[--link->nfds]);
+	if (bytes != NULL)
+		return (vmm_show_snapshot(ctx, bytes, (size_t)size, memory, err));
+	if (memory >= 0)
+		close(memory);
+	return (vmm_fail(err, EPROTO, "%s: its answer makes no sense", link->name));
+}
+
+struct control_link *
+control_find(const char *name)
+{
+	struct vmm_info info;
+
+	if (vmm_info(name, &info, NULL) != 0 || info.status != VMM_RUNNING)
+		return (NULL);
+	return (control_connect(name, NULL));
+}
+
+struct vmctx *
+control_open(const char *name, struct vmm_error *err)
+{
+	struct vmctx *ctx = vmm_open(name, err);
+	struct control_link *link = ctx != NULL ? control_find(name) : NULL;
+
+	/* One without a socket, or that has just ended, is as any other. */
+	if (link != NULL && control_show(link, ctx, err) != 0) {
+		vm_close(ctx);
+		ctx = NULL;
+	}
+	control_disconnect(link);
+	return (ctx);
 }

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "vmm/error.h"
+#include "vmm/vmm.h"
 
 struct control_link;
 
@@ -17,5 +17,15 @@ void control_disconnect(struct control_link *link);
  */
 json_t *control_ask(
     struct control_link *link, const char *command, json_t *arguments, struct vmm_error *err);
+
+/* Have CTX show what LINK's VM is at this moment: vmm_show_snapshot(). 0, or -1 with ERR. */
+int control_show(struct control_link *link, struct vmctx *ctx, struct vmm_error *err);
+/*
+ * A handle on the VM NAME to read it by: as it is at this moment if it runs. Its memory can be read
+ * too, and changes while the VM runs on. NULL with ERR.
+ */
+struct vmctx *control_open(const char *name, struct vmm_error *err);
+/* A link to the VM NAME if it runs and has a control socket, else NULL. */
+struct control_link *control_find(const char *name);
 
 #endif

@@ -26,6 +26,8 @@ struct control_runner {
 	void (*quit)(void *opaque);
 	/* Bring the counters and sections of the VM up to date, for one who looks at it; may be NULL. */
 	void (*update)(void *opaque);
+	/* The vCPU's registers were changed, and VM entry is to JUDGE them; may be NULL. */
+	void (*changed)(void *opaque, bool judge);
 	void *opaque;
 	struct vmctx *ctx;
 	struct machine *machine; /* NULL: the VM has no board */

@@ -20,6 +20,7 @@ run_explain(struct control_call *call)
 
 	if (c->runner.machine == NULL)
 		return (control_fail(call, "The VM has no board; stop it first"));
+	c->runner.update(c->runner.opaque);
 	if (subject_from_machine(&s, c->runner.machine, &err) != 0)
 		return (control_fail(call, "%s", err.text));
 	out = open_memstream(&text, &size);

@@ -25,6 +25,7 @@ const struct control_command *const control_tables[] = {
     control_vm_commands,
     control_guest_commands,
     control_look_commands,
+    control_state_commands,
     NULL,
 };
 
@@ -172,6 +173,31 @@ read_client(struct control *c, struct control_client *client, uint64_t now)
 	}
 }
 
+/* As send(2), with the files that go along. */
+static ssize_t
+send_some(struct control_client *client)
+{
+	struct control_session *session = &client->session;
+	union {
+		char bytes[CMSG_SPACE(sizeof(session->fds))];
+		struct cmsghdr align;
+	} control = {0};
+	struct iovec bytes = {.iov_base = session->out, .iov_len = session->length};
+	struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+	struct cmsghdr *header;
+
+	if (session->nfds > 0) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = CMSG_SPACE(session->nfds * sizeof(int));
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(session->nfds * sizeof(int));
+		memcpy(CMSG_DATA(header), session->fds, session->nfds * sizeof(int));
+	}
+	return (sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
 /* Send what waits, as far as CLIENT takes it. False: it is gone. */
 static bool
 write_client(struct control_client *client)
@@ -179,8 +205,7 @@ write_client(struct control_client *client)
 	struct control_session *session = &client->session;
 
 	while (session->length > 0) {
-		ssize_t n =
-		    send(client->fd, session->out, session->length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send_some(client);
 
 		if (n < 0)
 			return (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
@@ -433,6 +458,21 @@ stop_machine(void *opaque)
 	machine_event(opaque, (struct machine_event){.kind = MACHINE_EVENT_STOP});
 }
 
+static void
+update_machine(void *opaque)
+{
+	machine_update(opaque);
+}
+
+static void
+machine_changed(void *opaque, bool judge)
+{
+	struct machine *m = opaque;
+
+	vcpu_push(&m->vcpu, VCPU_ALL);
+	m->vcpu.entry_unchecked |= judge;
+}
+
 struct control *
 control_start_machine(struct machine *m, struct gdb **gdb, struct vmm_error *err)
 {
@@ -442,7 +482,8 @@ control_start_machine(struct machine *m, struct gdb **gdb, struct vmm_error *err
 	    .pause = pause_machine,
 	    .reset = reset_machine,
 	    .quit = stop_machine,
-	    .update = NULL,
+	    .update = update_machine,
+	    .changed = machine_changed,
 	    .opaque = m,
 	    .ctx = m->ctx,
 	    .machine = m,

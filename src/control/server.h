@@ -41,5 +41,6 @@ extern const struct control_command *const control_tables[];
 extern const struct control_command control_vm_commands[];    /* commands.c */
 extern const struct control_command control_guest_commands[]; /* guest.c */
 extern const struct control_command control_look_commands[];  /* look.c */
+extern const struct control_command control_state_commands[]; /* state.c */
 
 #endif

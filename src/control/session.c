@@ -1,11 +1,13 @@
 /* A conversation in QMP ("QEMU Machine Protocol Specification", version 1.0 of the wire format). */
 #include "control/session.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "hyve86_config.h"
 
@@ -73,9 +75,28 @@ say(struct control_session *session, json_t *message)
 	json_decref(message);
 }
 
+static void
+close_files(struct control_session *session)
+{
+	while (session->nfds > 0)
+		close(session->fds[--session->nfds]);
+}
+
+bool
+control_session_pass(struct control_session *session, int fd)
+{
+	int copy = session->nfds < CONTROL_FDS ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+	if (copy < 0)
+		return (false);
+	session->fds[session->nfds++] = copy;
+	return (true);
+}
+
 void
 control_session_sent(struct control_session *session, size_t count)
 {
+	close_files(session);
 	session->length -= count;
 	memmove(session->out, session->out + count, session->length);
 	if (session->length > 0)
@@ -283,7 +304,8 @@ out_of_turn(const struct control_session *session, const char *name)
 static void
 execute(struct control_session *session, const char *name, json_t *arguments, json_t *id)
 {
-	struct control_call call = {.opaque = session->opaque, .arguments = arguments};
+	struct control_call call = {
+	    .opaque = session->opaque, .session = session, .arguments = arguments};
 	json_t *result = NULL, *message;
 
 	call.command = find_command(session, name);
@@ -366,6 +388,7 @@ control_session_init(
 	session->negotiated = session->dead = false;
 	session->out = NULL;
 	session->length = session->room = 0;
+	session->nfds = 0;
 	session->tables = tables;
 	session->opaque = opaque;
 	say(session,
@@ -375,6 +398,7 @@ control_session_init(
 void
 control_session_free(struct control_session *session)
 {
+	close_files(session);
 	free(session->out);
 	session->out = NULL;
 }

@@ -8,7 +8,8 @@
 #include "control/stream.h"
 
 #define CONTROL_OUTPUT_MAX (1u << 20) /* bytes that wait for a client that does not read */
-#define CONTROL_REQUESTS 16	      /* that are served in one go, not to hold the guest up */
+#define CONTROL_FDS 2
+#define CONTROL_REQUESTS 16 /* that are served in one go, not to hold the guest up */
 
 struct control_call;
 
@@ -27,7 +28,8 @@ struct control_command {
 /* One request on its way. */
 struct control_call {
 	const struct control_command *command;
-	void *opaque;	   /* the commands' */
+	void *opaque; /* the commands' */
+	struct control_session *session;
 	json_t *arguments; /* an object, checked against the command's list */
 	char error[256];
 	const char *error_class; /* NULL: GenericError */
@@ -39,6 +41,8 @@ json_t *control_fail(struct control_call *call, const char *format, ...)
 
 struct control_session {
 	struct control_stream in;
+	int fds[CONTROL_FDS]; /* open files to send with the output's next byte; owned */
+	unsigned nfds;
 	bool negotiated;
 	bool dead; /* the output is too long, or the input broken for good: to be closed */
 	char *out;
@@ -56,7 +60,12 @@ void control_session_free(struct control_session *session);
 bool control_session_run(struct control_session *session, uint64_t now);
 /* Tell of an event, if the client has negotiated. DATA stays the caller's and may be NULL. */
 void control_session_event(struct control_session *session, const char *name, json_t *data);
-/* The first COUNT bytes of the output are gone. */
+/*
+ * Send an open file (a duplicate of FD) with the answer to come, as SCM_RIGHTS of unix(7). False:
+ * it cannot be.
+ */
+bool control_session_pass(struct control_session *session, int fd);
+/* The first COUNT bytes of the output are gone, and the files with them. */
 void control_session_sent(struct control_session *session, size_t count);
 
 /* The commands of the protocol itself: a table. They need nothing of OPAQUE. */

@@ -4,31 +4,11 @@
  */
 #include "inspect/dump.h"
 
+#include "inspect/dump_items.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-
-enum item_kind {
-	ITEM_MEMORY,   /* source: guest-physical address of the segment */
-	ITEM_REGISTER, /* source: enum vm_reg_name */
-	ITEM_SELECTOR,
-	ITEM_DESC,
-	ITEM_TABLE,
-	ITEM_PINNING,
-	ITEM_STATS,
-	ITEM_VIEW64, /* source: offset in struct vmx_view */
-	ITEM_VIEW32,
-	ITEM_VIEW16,
-	ITEM_MSRS,
-};
-
-struct item {
-	const char *name; /* --get-NAME; NULL: shown with the item before */
-	enum item_kind kind;
-	const char *label; /* up to the vCPU's number */
-	const char *tabs;  /* behind it */
-	uint64_t source;
-};
 
 #define REG(name, reg) \
 	{ \
@@ -56,7 +36,7 @@ struct item {
 		name, ITEM_VIEW32, label, tabs, FIELD(field) \
 	}
 
-static const struct item items[] = {
+static const struct dump_item items[] = {
     {"lowmem", ITEM_MEMORY, "lowmem", "\t\t", 0},
     {"highmem", ITEM_MEMORY, "highmem", "\t\t", MEMORY_HIGH_BASE},
     REG("efer", EFER),
@@ -155,7 +135,7 @@ static const struct item items[] = {
 #define ITEMS (sizeof(items) / sizeof(items[0]))
 
 /* Registers that --get-all of 2012 did not show, by the same kinds of lines. */
-static const struct item more_items[] = {
+static const struct dump_item more_items[] = {
     REG("cr2", CR2),
     REG("dr0", DR0),
     REG("dr1", DR1),
@@ -190,7 +170,7 @@ print_stats(const struct dump *dump, int limit)
 }
 
 static int
-print_memory(const struct dump *dump, const struct item *item)
+print_memory(const struct dump *dump, const struct dump_item *item)
 {
 	vm_paddr_t hpa;
 	size_t len;
@@ -202,7 +182,7 @@ print_memory(const struct dump *dump, const struct item *item)
 }
 
 static int
-print_desc(const struct dump *dump, const struct item *item)
+print_desc(const struct dump *dump, const struct dump_item *item)
 {
 	uint64_t base;
 	uint32_t limit, access;
@@ -218,7 +198,7 @@ print_desc(const struct dump *dump, const struct item *item)
 }
 
 static int
-print_register(const struct dump *dump, const struct item *item)
+print_register(const struct dump *dump, const struct dump_item *item)
 {
 	uint64_t value;
 
@@ -230,7 +210,7 @@ print_register(const struct dump *dump, const struct item *item)
 }
 
 static int
-print_pinning(const struct dump *dump, const struct item *item)
+print_pinning(const struct dump *dump, const struct dump_item *item)
 {
 	int hostcpu;
 
@@ -245,7 +225,7 @@ print_pinning(const struct dump *dump, const struct item *item)
 }
 
 static int
-print_view(const struct dump *dump, const struct item *item)
+print_view(const struct dump *dump, const struct dump_item *item)
 {
 	int digits = item->kind == ITEM_VIEW64 ? 16 : item->kind == ITEM_VIEW32 ? 8 : 4;
 	uint64_t value;
@@ -269,7 +249,7 @@ print_msrs(const struct dump *dump)
 }
 
 static int
-print_item(const struct dump *dump, const struct item *item)
+print_item(const struct dump *dump, const struct dump_item *item)
 {
 	switch (item->kind) {
 	case ITEM_MEMORY:
@@ -293,8 +273,8 @@ print_item(const struct dump *dump, const struct item *item)
 
 /* Print the items from FIRST to before END with the VM locked once for all. */
 static int
-print_items(FILE *out, struct vmctx *ctx, int vcpu, const struct item *first,
-    const struct item *end, struct vmm_error *err)
+print_items(FILE *out, struct vmctx *ctx, int vcpu, const struct dump_item *first,
+    const struct dump_item *end, struct vmm_error *err)
 {
 	struct dump dump = {.out = out, .ctx = ctx, .vcpu = vcpu};
 	int error = 0;
@@ -302,7 +282,7 @@ print_items(FILE *out, struct vmctx *ctx, int vcpu, const struct item *first,
 	if (vmm_begin(ctx, VMM_READ, err) != 0)
 		return (-1);
 	dump.view = vmm_view(ctx, vcpu);
-	for (const struct item *item = first; item < end && error == 0; item++)
+	for (const struct dump_item *item = first; item < end && error == 0; item++)
 		error = print_item(&dump, item);
 	vmm_end(ctx, false, NULL);
 	if (error != 0)
@@ -318,7 +298,7 @@ dump_all(FILE *out, struct vmctx *ctx, int vcpu, struct vmm_error *err)
 
 /* Whether an item's option name is NAME: as 2012 called it or, without "vmcs-", as it is today. */
 static bool
-is_called(const struct item *item, const char *name)
+is_called(const struct dump_item *item, const char *name)
 {
 	static const char prefix[] = "vmcs-";
 	const size_t len = sizeof(prefix) - 1;
@@ -329,9 +309,17 @@ is_called(const struct item *item, const char *name)
 	    (strncmp(item->name, prefix, len) == 0 && strcmp(item->name + len, name) == 0));
 }
 
-/* The item called NAME, and the *COUNT of it and those that are shown with it. */
-static const struct item *
-find_item(const char *name, size_t *count)
+const struct dump_item *
+dump_items(size_t *count, const struct dump_item **more, size_t *nmore)
+{
+	*count = ITEMS;
+	*more = more_items;
+	*nmore = MORE_ITEMS;
+	return (items);
+}
+
+const struct dump_item *
+dump_find_item(const char *name, size_t *count)
 {
 	*count = 1;
 	for (size_t i = 0; i < ITEMS; i++) {
@@ -351,11 +339,19 @@ int
 dump_one(FILE *out, struct vmctx *ctx, int vcpu, const char *what, struct vmm_error *err)
 {
 	size_t count;
-	const struct item *first = find_item(what, &count);
+	const struct dump_item *first = dump_find_item(what, &count);
 
 	if (first == NULL)
 		return (1);
 	return (print_items(out, ctx, vcpu, first, first + count, err));
+}
+
+static void
+print_count(void *opaque, const char *name, uint64_t value)
+{
+	const struct dump *dump = opaque;
+
+	fprintf(dump->out, "%-32s\t%" PRIu64 "\n", name, value);
 }
 
 int
@@ -363,9 +359,8 @@ dump_stats(FILE *out, struct vmctx *ctx, int vcpu, struct vmm_error *err)
 {
 	struct dump dump = {.out = out, .ctx = ctx, .vcpu = vcpu};
 
-	if (print_stats(&dump, INT32_MAX) != 0)
-		return (vmm_fail(err, errno, "%s: cannot be read", vmm_name(ctx)));
-	return (0);
+	fprintf(out, "vcpu%d\n", vcpu);
+	return (dump_each_stat(ctx, vcpu, NULL, print_count, &dump, err));
 }
 
 const char *
@@ -380,7 +375,7 @@ dump_item_name(unsigned index)
 }
 
 static bool
-settable(const struct item *item)
+settable(const struct dump_item *item)
 {
 	return (item->kind == ITEM_REGISTER || item->kind == ITEM_SELECTOR ||
 	    item->kind == ITEM_DESC || item->kind == ITEM_TABLE);

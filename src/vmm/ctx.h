@@ -58,6 +58,7 @@ struct vmctx {
 	bool is_volatile; /* memory is a memfd, and the VM goes with the process */
 	bool running;	  /* between run_begin and run_end */
 	bool killed;	  /* the state file says running and nobody runs it */
+	bool shown;	  /* what is here is a running VM's snapshot */
 	unsigned depth;	  /* of begin and end */
 	bool changed;	  /* something to write at the outermost end */
 	bool loaded;

@@ -221,6 +221,38 @@ ctx_peek(struct vmctx *ctx, struct vmm_error *err)
 	return (load(ctx, err));
 }
 
+uint8_t *
+vmm_snapshot(struct vmctx *ctx, size_t *size)
+{
+	return (
+	    ctx_build(ctx, STATEFILE_RUNNING | (ctx->is_volatile ? STATEFILE_VOLATILE : 0u), size));
+}
+
+int
+vmm_show_snapshot(struct vmctx *ctx, uint8_t *bytes, size_t size, int memfd, struct vmm_error *err)
+{
+	struct vmm_error why = {0};
+	struct statefile file;
+
+	ctx_drop_memory(ctx);
+	if (memfd >= 0) {
+		if (ctx->memfd >= 0)
+			close(ctx->memfd);
+		ctx->memfd = memfd;
+	}
+	if (statefile_parse(&file, bytes, size, &why) != 0)
+		return (vmm_fail(
+		    err, why.error, "%s: its state cannot be read: %s", ctx->store.name, why.text));
+	statefile_free(&ctx->file);
+	ctx->file = file;
+	ctx->is_volatile = (file.flags & STATEFILE_VOLATILE) != 0;
+	ctx->shown = true;
+	if (restore_sections(ctx, &file, &why) == 0)
+		return (0);
+	return (vmm_fail(
+	    err, why.error, "%s: its state cannot be read: %s", ctx->store.name, why.text));
+}
+
 static int
 save(struct vmctx *ctx, bool running, struct vmm_error *err)
 {
@@ -248,7 +280,9 @@ vmm_begin(struct vmctx *ctx, enum vmm_access access, struct vmm_error *err)
 {
 	enum store_lock lock = access == VMM_READ ? STORE_SHARED : STORE_EXCLUSIVE;
 
-	if (ctx->depth == 0) {
+	if (ctx->shown && access != VMM_READ)
+		return (vmm_fail(err, EBUSY, "%s: it is running", ctx->store.name));
+	if (ctx->depth == 0 && !ctx->shown) {
 		if (store_lock(&ctx->store, lock, err) != 0)
 			return (-1);
 		if (load(ctx, err) != 0) {
@@ -278,6 +312,8 @@ vmm_end(struct vmctx *ctx, bool changed, struct vmm_error *err)
 		ctx->changed = true;
 	if (--ctx->depth > 0)
 		return (0);
+	if (ctx->shown)
+		return (0);
 	if (ctx->running)
 		store_set_runner(&ctx->store, false);
 	ctx->running = false;
@@ -287,6 +323,15 @@ vmm_end(struct vmctx *ctx, bool changed, struct vmm_error *err)
 	if (error == 0)
 		errno = saved;
 	return (error);
+}
+
+void
+vmm_cancel(struct vmctx *ctx)
+{
+	ctx->changed = false;
+	ctx->loaded = false; /* read anew at the next vmm_begin() */
+	ctx->depth = 1;
+	vmm_end(ctx, false, NULL);
 }
 
 int

@@ -61,6 +61,12 @@ vmm_memory(struct vmctx *ctx, struct vmm_error *err)
 	return (&ctx->mem);
 }
 
+int
+vmm_memory_fd(const struct vmctx *ctx)
+{
+	return (ctx->memfd);
+}
+
 /* End of the memory file for these sizes. */
 static uint64_t
 file_size(uint64_t low_size, uint64_t high_size)

@@ -110,6 +110,8 @@ bool vmm_was_killed(const struct vmctx *ctx);
 int vmm_begin(struct vmctx *ctx, enum vmm_access access, struct vmm_error *err);
 /* Write the state file if CHANGED, and unlock. */
 int vmm_end(struct vmctx *ctx, bool changed, struct vmm_error *err);
+/* Unlock, and forget all changes since the outermost vmm_begin(). */
+void vmm_cancel(struct vmctx *ctx);
 /* Mark the VM as running, on disk too, and keep it locked. */
 int vmm_run_begin(struct vmctx *ctx, struct vmm_error *err);
 /* Write all sections, mark as stopped, unlock. */
@@ -125,6 +127,16 @@ int vmm_add_section(struct vmctx *ctx, const struct section *section, struct vmm
  * none, or -1 with the reason if it does not fit.
  */
 int vmm_read_section(struct vmctx *ctx, const struct section *section, struct vmm_error *err);
+/* The state file's bytes for CTX as it stands, *SIZE of them, to be freed; NULL: out of memory. */
+uint8_t *vmm_snapshot(struct vmctx *ctx, size_t *size);
+/*
+ * Have CTX show what is in BYTES, a vmm_snapshot() of SIZE bytes that its runner made (taken over),
+ * and the memory in the file MEMFD (taken over; -1: not known). It can only be read then.
+ */
+int vmm_show_snapshot(
+    struct vmctx *ctx, uint8_t *bytes, size_t size, int memfd, struct vmm_error *err);
+/* The file with CTX's memory, which stays CTX's; -1: none is open. */
+int vmm_memory_fd(const struct vmctx *ctx);
 /*
  * For loaders: registers, capabilities, statistics and memory as in a new VM, drives and all
  * sections forgotten. A killed VM is whole again.

@@ -147,13 +147,13 @@ def test_failed_load_leaves_an_empty_vm(host):
     assert result.returncode == 4
 
 
-def test_running_vm_shows_its_counters_alone(host):
+def test_running_vm_keeps_its_memory_and_its_name(host):
     load_raw(host, bytes.fromhex("eb fe"))
     host.start("bhyve", "-b", "vm0")
     host.wait_running("vm0")
     assert host.run("vmmctl", "--vm=vm0", "--get-stats").returncode == 0
-    refused(host.run("vmmctl", "--vm=vm0", "--get-all"), "vm0", "running")
-    refused(host.run("vmmctl", "--vm=vm0", "--set-rax=1"), "vm0", "running")
+    refused(host.run("vmmctl", "--vm=vm0", "--set-lowmem=64"), "vm0", "running")
+    refused(host.run("vmmctl", "--vm=vm0", "--run"), "vm0", "cannot be run")
     refused(host.run("hyve86", "destroy", "vm0"), "vm0", "running")
 
 

@@ -8,8 +8,7 @@
 static void
 add(struct bios_counts *counts, uint8_t vector, uint16_t function, bool whole, unsigned times)
 {
-	const struct bios_count service = {
-	    .vector = vector, .function = function, .whole = whole};
+	const struct bios_count service = {.vector = vector, .function = function, .whole = whole};
 
 	for (unsigned i = 0; i < times; i++)
 		bios_counts_add(counts, &service);
