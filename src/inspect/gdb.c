@@ -20,6 +20,8 @@
 #define MEMORY_MAX (PACKET_MAX / 2 - 16)
 #define REG_MAX 16 /* bytes of the widest register */
 #define INTERRUPT 0x03
+#define RANGES_MAX 4096 /* of "monitor info mem" */
+#define SEND_SECONDS 5	/* to a GDB that does not read */
 #define WAIT_MS 10
 
 struct gdb {
@@ -418,42 +420,51 @@ monitor_bios(FILE *out, const struct subject *s)
 	explain_bios_calls(out, s, BIOS_RECENT);
 }
 
-/* Linear ranges that are mapped, with where they lead. */
+/* Linear addresses from START to END, and where they lead. */
+struct range {
+	uint64_t start, end, to;
+	bool open;
+};
+
+/* Print R if there is one, and begin anew. */
+static bool
+end_range(FILE *out, struct range *r)
+{
+	bool printed = r->open;
+
+	if (printed)
+		fprintf(
+		    out, "%08" PRIx64 "-%08" PRIx64 " -> %08" PRIx64 "\n", r->start, r->end, r->to);
+	r->open = false;
+	return (printed);
+}
+
+/* Linear ranges of the low 4 GB that are mapped, with where they lead. */
 static void
 monitor_memory(FILE *out, const struct subject *s)
 {
-	uint64_t start = 0, to = 0, end = 0, pa;
-	bool open = false;
+	struct range r = {0};
+	unsigned printed = 0;
+	uint64_t pa, span;
 
 	if (!(s->state.sregs.cr0 & CR0_PG)) {
 		fprintf(out, "no paging: linear addresses are physical ones\n");
 		return;
 	}
-	/* The low 4 GB, a large page at a time where there is none. */
-	for (uint64_t lin = 0; lin < MEMORY_HIGH_BASE; lin += 4096) {
-		bool there = walk_translate(s, lin, &pa);
+	for (uint64_t lin = 0; lin < MEMORY_HIGH_BASE; lin += span) {
+		bool there = walk_span(s, lin, &pa, &span);
 
-		if (open && (!there || pa != to + (lin - start))) {
-			fprintf(
-			    out, "%08" PRIx64 "-%08" PRIx64 " -> %08" PRIx64 "\n", start, end, to);
-			open = false;
+		if (!there || pa != r.to + (lin - r.start))
+			printed += end_range(out, &r);
+		if (printed == RANGES_MAX) {
+			fprintf(out, "and so on\n");
+			return;
 		}
-		if (there && !open) {
-			start = lin;
-			to = pa;
-			open = true;
-		}
-		end = lin + 4095;
-		if (!there && (lin & 0x1fffff) == 0) {
-			uint64_t other = lin + 0x1ff000;
-
-			if (!walk_translate(s, other, &pa) &&
-			    !walk_translate(s, lin + 0x100000, &pa))
-				lin = other;
-		}
+		if (there && !r.open)
+			r = (struct range){.start = lin, .to = pa, .open = true};
+		r.end = lin + span - 1;
 	}
-	if (open)
-		fprintf(out, "%08" PRIx64 "-%08" PRIx64 " -> %08" PRIx64 "\n", start, end, to);
+	end_range(out, &r);
 }
 
 static void monitor_help(FILE *out, const struct subject *s);
@@ -772,6 +783,7 @@ gdb_close(struct gdb *g)
 static bool
 accept_client(struct gdb *g)
 {
+	const struct timeval patience = {.tv_sec = SEND_SECONDS};
 	int fd = accept4(g->listener, NULL, NULL, SOCK_CLOEXEC), on = 1;
 
 	if (fd < 0)
@@ -781,6 +793,7 @@ accept_client(struct gdb *g)
 		return (false);
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	g->fd = fd;
 	vcpu_pull(&g->m->vcpu, VCPU_ALL);
 	g->set = gdb_set_of(g->m->state);

@@ -79,16 +79,26 @@ target_of(const struct paging *p, const struct step *st, uint64_t lin)
 bool
 walk_translate(const struct subject *s, uint64_t lin, uint64_t *pa)
 {
+	uint64_t span;
+
+	return (walk_span(s, lin, pa, &span));
+}
+
+bool
+walk_span(const struct subject *s, uint64_t lin, uint64_t *pa, uint64_t *span)
+{
 	const struct paging *p = paging_of(&s->state);
 	uint64_t table;
 
 	*pa = lin;
+	*span = UINT64_MAX - lin;
 	if (p == NULL)
 		return (true);
 	table = root_of(&s->state, p);
 	for (unsigned level = 0; level < p->levels; level++) {
 		struct step st = step_at(s, p, level, table, lin);
 
+		*span = (1ull << st.shift) - (lin & ((1ull << st.shift) - 1));
 		if (!st.known || !(st.entry & PTE_P))
 			return (false);
 		*pa = target_of(p, &st, lin);

@@ -16,6 +16,8 @@ struct walk_access {
  * looked at.
  */
 bool walk_translate(const struct subject *s, uint64_t lin, uint64_t *pa);
+/* The same; *SPAN: for how many bytes from LIN on the entry that decided it does so. */
+bool walk_span(const struct subject *s, uint64_t lin, uint64_t *pa, uint64_t *span);
 /* Read SIZE bytes at linear LIN; how many could be. */
 size_t walk_read(const struct subject *s, uint64_t lin, void *buf, size_t size);
 /*

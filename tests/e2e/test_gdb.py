@@ -157,6 +157,34 @@ def test_bad_packets(host, bad):
     assert "eip" in said
 
 
+def test_client_that_does_not_read(host):
+    """Answers that nobody takes hold nobody up: the run can be ended."""
+    session = Session(host, "debugged")
+    with session.connect() as sock:
+        sock.settimeout(1)
+        with pytest.raises(TimeoutError):
+            while True:
+                sock.sendall(packet("m0,1ff0") * 1000)
+        session.guest.terminate()
+        assert session.guest.wait(20) == 143
+
+
+def test_mapped_memory(host):
+    """info mem finds a page alone in its 4 MB. The guest's tables are made by GDB's packets."""
+    def ask(sock, text):
+        sock.sendall(b"+" + packet(text))
+        return read_packet(sock)
+
+    session = Session(host, "debugged")
+    with session.connect() as sock:
+        assert ask(sock, "M10000,4:03100100") == "OK"  # page directory: its first table
+        assert ask(sock, "M11014,4:03700000") == "OK"  # 5000h leads to 7000h
+        assert ask(sock, "P2b=0000010000000000") == "OK"  # CR3
+        assert ask(sock, "P29=1100008000000000") == "OK"  # CR0: PG, PE
+        said = ask(sock, "qRcmd," + b"info mem".hex())
+        assert bytes.fromhex(said[1:]) == b"00005000-00005fff -> 00007000\n"
+
+
 def test_second_client_is_turned_away(host):
     session = Session(host, "debugged")
     with session.connect() as first:
