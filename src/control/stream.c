@@ -57,12 +57,18 @@ drop_line(struct control_stream *stream)
 	drop(stream, line != 0 ? line : stream->length);
 }
 
+static bool
+is_blank(char c)
+{
+	return (c == ' ' || c == '\t' || c == '\r' || c == '\n');
+}
+
 static void
 drop_blanks(struct control_stream *stream)
 {
 	size_t n = 0;
 
-	while (n < stream->length && memchr(" \t\r\n", stream->bytes[n], 4) != NULL)
+	while (n < stream->length && is_blank(stream->bytes[n]))
 		n++;
 	drop(stream, n);
 }

@@ -339,13 +339,25 @@ take_interrupt(struct cpu *c, uint32_t att)
 		c->s->events.nmi_pending = 0;
 		c->s->events.interruptibility |= SHADOW_NMI;
 		interrupt_deliver(c, VEC_NMI, true);
+		attention_update(c);
 		return (true);
 	}
 	if (!(att & ATT_INTR) || c->config.int_ack == NULL)
 		return (false);
 	vector = c->config.int_ack(c->config.int_ack_opaque);
 	interrupt_deliver(c, (unsigned)vector & 0xff, false);
+	attention_update(c);
 	return (true);
+}
+
+/* An instruction in a shadow, behind RF or under TF; if it is none of these, nothing waits. */
+static void
+run_special(struct cpu *c, uint32_t att)
+{
+	if (att & (ATT_EVENT | ATT_TRAP))
+		run_one(c);
+	else
+		attention_update(c);
 }
 
 /* Do the most urgent of what waits (SDM vol. 3A, table 6-2). */
@@ -364,12 +376,8 @@ attend(struct cpu *c)
 		inject_event(c);
 	} else if (debug_waits(c)) {
 		watch_deliver(c);
-	} else if (!(att & ATT_EVENT) && take_interrupt(c, att)) {
-		attention_update(c);
-	} else if (att & (ATT_EVENT | ATT_TRAP)) {
-		run_one(c);
-	} else {
-		attention_update(c);
+	} else if ((att & ATT_EVENT) || !take_interrupt(c, att)) {
+		run_special(c, att);
 	}
 }
 
