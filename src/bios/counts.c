@@ -66,7 +66,7 @@ bios_count_name(const struct bios_count *count, char *buf, size_t size)
 static unsigned
 order_of(const struct bios_count *count)
 {
-	unsigned function = count->whole ? count->function : count->function << 8;
+	unsigned function = count->whole ? count->function : (unsigned)count->function << 8;
 
 	return ((unsigned)count->vector << 16 | function);
 }
