@@ -41,6 +41,8 @@ enum option_id {
 	OPT_EXCEPTION_BITMAP,
 	OPT_ENTRY_INFO,
 	OPT_INJECT_NMI,
+	OPT_FORCE_RESET,
+	OPT_FORCE_POWEROFF,
 	OPT_JSON,
 	OPT_HELP,
 };
@@ -72,6 +74,8 @@ static const struct option_row {
     {"set-vmcs-exception-bitmap", "N", OPT_EXCEPTION_BITMAP, "exceptions that exit"},
     {"set-vmcs-entry-interruption-info", "N", OPT_ENTRY_INFO, "event to inject"},
     {"inject-nmi", NULL, OPT_INJECT_NMI, "inject an NMI"},
+    {"force-reset", NULL, OPT_FORCE_RESET, "reset the VM, which runs"},
+    {"force-poweroff", NULL, OPT_FORCE_POWEROFF, "end the VM's run"},
     {"json", NULL, OPT_JSON, "show what is asked for as one JSON object, for programs"},
     {"help", NULL, OPT_HELP, "show this"},
 };
@@ -489,6 +493,30 @@ wants_show(const struct request *request)
 	    asked(request, OPT_GETCAP));
 }
 
+/* --force-reset and --force-poweroff: by the VM's runner. */
+static int
+force(const struct request *request, struct control_link *link)
+{
+	static const struct {
+		enum option_id id;
+		const char *command;
+	} forces[] = {{OPT_FORCE_RESET, "system_reset"}, {OPT_FORCE_POWEROFF, "quit"}};
+	struct vmm_error err;
+	json_t *result;
+
+	for (size_t i = 0; i < sizeof(forces) / sizeof(forces[0]); i++) {
+		if (!asked(request, forces[i].id))
+			continue;
+		if (link == NULL)
+			return (cmd_error(request->command, "%s: it does not run", request->vm));
+		result = control_ask(link, forces[i].command, NULL, &err);
+		if (result == NULL)
+			return (cmd_fail(request->command, &err));
+		json_decref(result);
+	}
+	return (STATUS_OK);
+}
+
 /* Change and show a VM that runs, LINK being the way to its runner, or one that does not (NULL). */
 static int
 change_and_show(const struct request *request, struct vmctx *ctx, struct control_link *link)
@@ -520,6 +548,8 @@ with_vm(const struct request *request)
 		return (cmd_fail(request->command, &err));
 	link = control_find(request->vm);
 	status = change_and_show(request, ctx, link);
+	if (status == STATUS_OK)
+		status = force(request, link);
 	control_disconnect(link);
 	if (status != STATUS_OK && asked(request, OPT_CREATE))
 		vmm_destroy(request->vm, NULL);

@@ -5,6 +5,7 @@
 #include "inspect/dump.h"
 
 #include "inspect/dump_items.h"
+#include "inspect/dump_today.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -335,12 +336,26 @@ dump_find_item(const char *name, size_t *count)
 	return (NULL);
 }
 
+static int
+print_today(
+    FILE *out, struct vmctx *ctx, int vcpu, const struct dump_today *item, struct vmm_error *err)
+{
+	if (vmm_begin(ctx, VMM_READ, err) != 0)
+		return (-1);
+	item->print(out, ctx, vcpu);
+	vmm_end(ctx, false, NULL);
+	return (0);
+}
+
 int
 dump_one(FILE *out, struct vmctx *ctx, int vcpu, const char *what, struct vmm_error *err)
 {
 	size_t count;
 	const struct dump_item *first = dump_find_item(what, &count);
+	const struct dump_today *today = dump_today_find(what);
 
+	if (today != NULL)
+		return (print_today(out, ctx, vcpu, today, err));
 	if (first == NULL)
 		return (1);
 	return (print_items(out, ctx, vcpu, first, first + count, err));
@@ -366,12 +381,17 @@ dump_stats(FILE *out, struct vmctx *ctx, int vcpu, struct vmm_error *err)
 const char *
 dump_item_name(unsigned index)
 {
+	size_t count;
+	const struct dump_today *today = dump_today_items(&count);
 	unsigned n = 0;
 
 	for (size_t i = 0; i < ITEMS; i++)
 		if (items[i].name != NULL && n++ == index)
 			return (items[i].name);
-	return (index - n < MORE_ITEMS ? more_items[index - n].name : NULL);
+	index -= n;
+	if (index < MORE_ITEMS)
+		return (more_items[index].name);
+	return (index - MORE_ITEMS < count ? today[index - MORE_ITEMS].name : NULL);
 }
 
 static bool

@@ -5,6 +5,7 @@
 
 #include "inspect/dump.h"
 #include "inspect/dump_items.h"
+#include "inspect/dump_today.h"
 
 /* What is being told. */
 struct teller {
@@ -164,12 +165,26 @@ dump_all_json(json_t *out, struct vmctx *ctx, int vcpu, struct vmm_error *err)
 	return (tell_items(out, ctx, vcpu, more, nmore, err));
 }
 
+static int
+tell_today(
+    json_t *out, struct vmctx *ctx, int vcpu, const struct dump_today *item, struct vmm_error *err)
+{
+	if (vmm_begin(ctx, VMM_READ, err) != 0)
+		return (-1);
+	json_object_set_new(out, item->name, item->value(ctx, vcpu));
+	vmm_end(ctx, false, NULL);
+	return (0);
+}
+
 int
 dump_one_json(json_t *out, struct vmctx *ctx, int vcpu, const char *what, struct vmm_error *err)
 {
 	size_t count;
 	const struct dump_item *first = dump_find_item(what, &count);
+	const struct dump_today *today = dump_today_find(what);
 
+	if (today != NULL)
+		return (tell_today(out, ctx, vcpu, today, err));
 	if (first == NULL)
 		return (1);
 	return (tell_items(out, ctx, vcpu, first, count, err));

@@ -115,6 +115,28 @@ def test_json_has_all_that_the_text_has(vm):
     assert len(values(vm, "--get-stats")["stats"]) >= 11
 
 
+def test_items_of_today(vm):
+    """In bhyvectl's formats."""
+    sizes = values(vm, "--get-lowmem")["lowmem"]["length"]
+    if sizes:
+        text = f"{sizes >> 20}MB"
+        assert ctl(vm, "--get-memmap").splitlines() == \
+            ["Address     Length      Segment     Offset      Prot  Flags",
+             f"0           {text:12}sysmem      0           RWX"]
+        assert ctl(vm, "--get-memseg").splitlines() == \
+            ["ID  Length      Name", f"0   {text:12}sysmem"]
+    assert ctl(vm, "--get-intinfo") == "pending:\tn/a\ncurrent:\tn/a\n"
+    assert ctl(vm, "--get-active-cpus") == "active cpus:\t 0\n"
+    assert ctl(vm, "--get-suspended-cpus") == "suspended cpus:\t (none)\n"
+    assert ctl(vm, "--get-cpu-topology") == \
+        "cpu_topology:\tsockets=1, cores=1, threads=1, maxcpus=8\n"
+    shown = values(vm, "--get-memmap", "--get-memseg", "--get-intinfo", "--get-x2apic-state",
+                   "--get-active-cpus", "--get-debug-cpus", "--get-cpu-topology")
+    assert len(shown["memmap"]) == (1 if sizes else 0) and shown["active-cpus"] == [0]
+    assert shown["x2apic-state"] == 0 and shown["debug-cpus"] == []
+    assert shown["intinfo"] == {"pending": None, "current": None}
+
+
 def test_names_that_there_are_not(vm):
     for options in (["--get-nothing"], ["--json", "--get-nothing"]):
         refused(vm.run("vmmctl", f"--vm={VM}", *options), "get-nothing", "no such option")
@@ -196,6 +218,15 @@ def test_impossible_registers_end_the_run(host):
     runner = host.started[-1]
     assert host.run("hyve86", "cont", VM).returncode == 0
     assert runner.wait(timeout=10) == 4
+
+
+def test_force_reset_and_poweroff(hello):
+    ctl(hello, "--force-reset")
+    wait_until(lambda: stats(hello)["int 19h boot"] == 2)
+    ctl(hello, "--force-poweroff")
+    assert hello.started[-1].wait(timeout=10) == 0
+    hello.run("vmmctl", "--create", f"--vm={VM}")
+    refused(hello.run("vmmctl", f"--vm={VM}", "--force-reset"), VM, "does not run")
 
 
 def test_reading_is_quick(hello):
