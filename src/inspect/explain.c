@@ -234,7 +234,7 @@ tell_void(FILE *out, const struct subject *s)
 {
 	const struct vcpu_state *v = &s->state;
 	uint64_t at = v->sregs.seg[SEG_CS].base + v->gpr.rip, pa;
-	bool real = !(v->sregs.cr0 & CR0_PE);
+	bool bios = s->has_history && !(v->sregs.cr0 & CR0_PE);
 	uint8_t bytes[CODE_BYTES];
 	size_t n = walk_read(s, at, bytes, sizeof(bytes));
 
@@ -251,20 +251,20 @@ tell_void(FILE *out, const struct subject *s)
 		    "there is no memory at RIP: physical address %" PRIx64
 		    "h is neither RAM nor ROM\n",
 		    pa);
-	if (real && at < 0x400)
+	if (bios && at < 0x400)
 		fprintf(out, "RIP is in the interrupt vector table: data is being executed\n");
-	else if (real && at >= 0x400 && at < 0x500)
+	else if (bios && at >= 0x400 && at < 0x500)
 		fprintf(out, "RIP is in the BIOS data area: data is being executed\n");
 }
 
-/* Vectors of the table at 0 that lead to where no code is. */
+/* Vectors of the table at 0, which the BIOS of a board filled, that lead to where no code is. */
 static void
 tell_vectors(FILE *out, const struct subject *s)
 {
 	static const uint8_t looked_at[] = {0x08, 0x09, 0x10, 0x13, 0x15, 0x16, 0x1a, 0x1c};
 	const struct vcpu_state *v = &s->state;
 
-	if (s->mem == NULL || (v->sregs.cr0 & CR0_PE) || v->sregs.idtr.base != 0)
+	if (!s->has_history || s->mem == NULL || (v->sregs.cr0 & CR0_PE) || v->sregs.idtr.base != 0)
 		return;
 	for (size_t i = 0; i < sizeof(looked_at); i++) {
 		uint32_t entry = memory_get32(s->mem, looked_at[i] * 4u);
@@ -455,6 +455,9 @@ explain_why(FILE *out, const struct subject *s)
 		    r.supposed ? ", if CS.limit cuts it off," : "",
 		    s->mem != NULL ? "has a handler" : "may have a handler");
 		print_chain(out, s, r.fault, r.nfaults, false);
+	} else if (r.vmcall) {
+		fprintf(out, "VMCALL leaves the guest (VMX exit reason %u), which ends a run\n",
+		    VMX_EXIT_VMCALL);
 	} else if (s->state.events.activity == VCPU_ACTIVE && s->has_exit) {
 		tell_loop(out, s);
 	} else if (r.unknown && !entry_fails) {

@@ -66,10 +66,11 @@ quiet(const struct vcpu_state *v)
 }
 
 static int
-run(struct memory *mem, const struct vcpu_state *start, bool in_part, struct replay *r)
+run(struct memory *mem, const struct subject *s, struct replay *r)
 {
-	const struct cpu_config config = {.model = CPU_X86_64, .exit_on_hole = in_part};
-	struct vcpu_state state = quiet(start);
+	const struct cpu_config config = {
+	    .model = CPU_X86_64, .exit_on_hole = s->mem == NULL, .vmcall_exits = s->vmcall_exits};
+	struct vcpu_state state = quiet(&s->state);
 	struct vcpu_history history;
 	struct cpu *cpu;
 	enum cpu_exit end;
@@ -80,6 +81,7 @@ run(struct memory *mem, const struct vcpu_state *start, bool in_part, struct rep
 	end = cpu_run(cpu, 1);
 	cpu_history(cpu, &history);
 	r->died = end == CPU_EXIT_TRIPLE_FAULT;
+	r->vmcall = end == CPU_EXIT_HYPERCALL;
 	r->unknown = end == CPU_EXIT_PAGING;
 	r->unknown_at = cpu_hole_address(cpu);
 	cpu_destroy(cpu);
@@ -100,7 +102,7 @@ replay_next(const struct subject *s, struct replay *r)
 
 	memset(r, 0, sizeof(*r));
 	if (s->mem != NULL)
-		return (run(s->mem, v, false, r));
+		return (run(s->mem, s, r));
 	if (room == LONGEST || (v->sregs.cr0 & CR0_PG) || at > HIGHEST) {
 		r->unknown = true;
 		return (0);
@@ -108,7 +110,7 @@ replay_next(const struct subject *s, struct replay *r)
 	r->supposed = room > 0;
 	if (make_memory(&mem, at, room) != 0)
 		return (-1);
-	result = run(&mem, v, true, r);
+	result = run(&mem, s, r);
 	memory_fini(&mem);
 	return (result);
 }

@@ -6,6 +6,7 @@
 
 struct replay {
 	bool died;    /* it ends in shutdown */
+	bool vmcall;  /* it is VMCALL, which leaves the guest */
 	bool unknown; /* what it needs is not known: at guest-physical UNKNOWN_AT */
 	uint64_t unknown_at;
 	bool supposed;	  /* the bytes are not known: one too long for CS.limit was tried */

@@ -58,6 +58,7 @@ subject_from_vm(struct subject *s, struct vmctx *ctx, int vcpu, struct vmm_error
 		return (vmm_fail(
 		    err, errno, "%s: its memory cannot be mapped: %s", s->name, strerror(errno)));
 	s->mem = &s->copy;
+	s->vmcall_exits = vmm_firmware(ctx) == VMM_FW_RAW;
 	if (vmm_firmware(ctx) == VMM_FW_ROM && s->copy.low_size >= ROM_BASE + ROM_SIZE)
 		map_board(&s->copy);
 	if (s->has_history)

@@ -18,6 +18,7 @@ struct subject {
 	bool has_vmx;	     /* it is about a VT-x guest: VM entry matters */
 	uint32_t entry_ctls; /* VM-entry controls that a dump shows; 0: not known */
 	uint64_t vmcs_link;  /* VMCS link pointer */
+	bool vmcall_exits;   /* as under bhyve: VMCALL is not #UD */
 	struct memory *mem;  /* NULL: not known */
 	struct memory copy;  /* what mem points to */
 	bool has_history;

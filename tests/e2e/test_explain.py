@@ -110,6 +110,16 @@ def test_seed_values_in_a_live_vm(host):
     assert shown[-1] == "0x0000000000000000/0x0000ffff/0x0000009b"
 
 
+def test_vmcall_without_a_board(host):
+    """bhyve's VMCALL leaves the guest; nobody overwrote vectors that no BIOS ever made."""
+    folder = host.pseudobios(b"\x0f\x01\xc1")
+    assert host.run("bhyvebiosload", "-m", "128", "-M", "256", "-h", folder, "vm0").returncode == 0
+    told = host.run("hyve86", "explain", "vm0")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "VMCALL leaves the guest (VMX exit reason 18)" in told.stdout
+    assert "#UD" not in told.stdout and "vector table" not in told.stdout
+
+
 @pytest.mark.parametrize("source", DEATHS, ids=[file.stem for file in DEATHS])
 def test_death(host, source):
     """Each guest dies as it was made to, and the verdict names the cause."""
