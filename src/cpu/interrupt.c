@@ -10,17 +10,10 @@
 #include "cpu/tss.h"
 #include "cpu/vme.h"
 
-/* The EXT bit: the event did not come from an instruction like INT n (SDM vol. 3A, 6.13). */
-static uint32_t
-ext_bit(const struct delivery *d)
-{
-	return (d->kind == EVENT_SW_INTR || d->kind == EVENT_SW_EXCEPTION ? 0 : 1);
-}
-
 static bool
 idt_fault(struct cpu *c, const struct delivery *d, unsigned vector, enum cpu_cause cause)
 {
-	uint32_t error = d->vector << 3 | 2 | ext_bit(d);
+	uint32_t error = d->vector << 3 | 2 | delivery_ext(d);
 
 	return (fault_at(c, vector, error, cause, d->vector, c->s->sregs.idtr.limit));
 }
@@ -78,7 +71,6 @@ static bool
 gate_read(struct cpu *c, const struct delivery *d, struct gate *g)
 {
 	const struct x86_table *idtr = &c->s->sregs.idtr;
-	bool software = d->kind == EVENT_SW_INTR || d->kind == EVENT_SW_EXCEPTION;
 	uint64_t raw;
 	uint32_t access;
 
@@ -97,7 +89,7 @@ gate_read(struct cpu *c, const struct delivery *d, struct gate *g)
 	if (g->type != SYS_INT_GATE16 && g->type != SYS_TRAP_GATE16 && g->type != SYS_INT_GATE32 &&
 	    g->type != SYS_TRAP_GATE32 && g->type != SYS_TASK_GATE)
 		return (idt_fault(c, d, VEC_GP, CAUSE_GATE));
-	if (software && segment_dpl(access) < c->cpl)
+	if (delivery_is_software(d) && segment_dpl(access) < c->cpl)
 		return (idt_fault(c, d, VEC_GP, CAUSE_GATE));
 	if (!(access & AR_P))
 		return (idt_fault(c, d, VEC_NP, CAUSE_GATE));
@@ -109,7 +101,7 @@ static bool
 handler_segment(struct cpu *c, const struct delivery *d, const struct gate *g,
     struct x86_segment *cs, uint64_t *descriptor)
 {
-	uint32_t ext = ext_bit(d), error = (g->selector & 0xfffcu) | ext;
+	uint32_t ext = delivery_ext(d), error = (g->selector & 0xfffcu) | ext;
 
 	if (SEL_IS_NULL(g->selector))
 		return (fault_at(c, VEC_GP, ext, CAUSE_SELECTOR, g->selector, 0));
@@ -165,7 +157,7 @@ deliver_through_gate(struct cpu *c, const struct delivery *d, const struct gate 
 		struct x86_segment ss;
 		uint64_t sp;
 
-		if (!tss_stack(c, target, ext_bit(d), &ss, &sp))
+		if (!tss_stack(c, target, delivery_ext(d), &ss, &sp))
 			return (false);
 		if (from_vm) {
 			frame[n++] = s->sregs.seg[SEG_GS].selector;
@@ -187,7 +179,7 @@ deliver_through_gate(struct cpu *c, const struct delivery *d, const struct gate 
 	if (d->has_error)
 		frame[n++] = d->error;
 	if (g->offset > cs->limit)
-		fault_at(c, VEC_GP, ext_bit(d), CAUSE_FETCH_LIMIT, g->offset, cs->limit);
+		fault_at(c, VEC_GP, delivery_ext(d), CAUSE_FETCH_LIMIT, g->offset, cs->limit);
 	if (g->offset > cs->limit || !push_all(c, &st, g->size, frame, n)) {
 		c->mode = saved_mode;
 		s->sregs = saved;
@@ -219,8 +211,8 @@ deliver_protected(struct cpu *c, const struct delivery *d)
 		return (false);
 	target = cs.access & AR_TYPE_CONFORM ? c->cpl : segment_dpl(cs.access);
 	if ((c->mode & MODE_VM) && target != 0)
-		return (fault_at(c, VEC_GP, (g.selector & 0xfffcu) | ext_bit(d), CAUSE_PRIVILEGE,
-		    g.selector, 0));
+		return (fault_at(c, VEC_GP, (g.selector & 0xfffcu) | delivery_ext(d),
+		    CAUSE_PRIVILEGE, g.selector, 0));
 	if (!descriptor_mark_accessed(c, g.selector, descriptor))
 		return (false);
 	cs.access |= AR_TYPE_ACCESSED;

@@ -20,17 +20,14 @@ struct gate64 {
 static bool
 gate_fault(struct cpu *c, const struct delivery *d, unsigned vector, enum cpu_cause cause)
 {
-	uint32_t ext = d->kind == EVENT_SW_INTR || d->kind == EVENT_SW_EXCEPTION ? 0 : 1;
-
-	return (fault_at(
-	    c, vector, d->vector << 3 | 2 | ext, cause, d->vector, c->s->sregs.idtr.limit));
+	return (fault_at(c, vector, d->vector << 3 | 2 | delivery_ext(d), cause, d->vector,
+	    c->s->sregs.idtr.limit));
 }
 
 static bool
 gate_read(struct cpu *c, const struct delivery *d, struct gate64 *g)
 {
 	const struct x86_table *idtr = &c->s->sregs.idtr;
-	bool software = d->kind == EVENT_SW_INTR || d->kind == EVENT_SW_EXCEPTION;
 	uint64_t low, high;
 	uint32_t access;
 
@@ -48,7 +45,7 @@ gate_read(struct cpu *c, const struct delivery *d, struct gate64 *g)
 	};
 	if ((access & 0x1f) != SYS_INT_GATE32 && (access & 0x1f) != SYS_TRAP_GATE32)
 		return (gate_fault(c, d, VEC_GP, CAUSE_GATE));
-	if (software && segment_dpl(access) < c->cpl)
+	if (delivery_is_software(d) && segment_dpl(access) < c->cpl)
 		return (gate_fault(c, d, VEC_GP, CAUSE_GATE));
 	if (!(access & AR_P))
 		return (gate_fault(c, d, VEC_NP, CAUSE_GATE));

@@ -316,7 +316,7 @@ task_switch(struct cpu *c, uint16_t selector, enum task_why why, uint64_t return
 bool
 task_gate(struct cpu *c, uint16_t selector, const struct delivery *d)
 {
-	uint32_t ext = d->kind == EVENT_SW_INTR ? 0 : 1;
+	uint32_t ext = delivery_ext(d);
 	struct stack st;
 	unsigned size;
 

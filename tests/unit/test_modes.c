@@ -374,11 +374,36 @@ all_modes_alike(void **state)
 	assert_true(compared > 10000);
 }
 
+/* INT3 through a task gate to no TSS: the EXT bit is 0, as for every instruction's exception. */
+static void
+task_gate_of_int3(void **state)
+{
+	struct vcpu_history history;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r);
+	rig_enter(&r, PM32, 0, 0);
+	memory_put32(&r.memory, 0x18, 0x10 << 16);
+	memory_put32(&r.memory, 0x1c, 0x8500);
+	memory_put8(&r.memory, 0x1000, 0xcc);
+	r.state.sregs.idtr.limit = 0x1f;
+	r.state.sregs.gdtr.limit = 7;
+	r.state.gpr.rip = 0x1000;
+	cpu_push(r.cpu, VCPU_ALL);
+	assert_int_equal(cpu_run(r.cpu, 1), CPU_EXIT_TRIPLE_FAULT);
+	cpu_history(r.cpu, &history);
+	assert_int_equal(history.faults[0].vector, 13);
+	assert_int_equal(history.faults[0].error, 0x10);
+	rig_fini(&r);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(all_modes_alike),
+	    cmocka_unit_test(task_gate_of_int3),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
