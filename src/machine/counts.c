@@ -94,23 +94,35 @@ count_mmio(struct machine *m)
 	return (accesses);
 }
 
-/* A port access and one to a memory-mapped register are VM exits on VT-x. */
-void
-counts_update(struct machine *m)
+/* Run time since the last call. Two runs that count instructions have the same. */
+static uint64_t
+run_time(struct machine *m, uint64_t instructions)
 {
-	uint64_t instructions = vcpu_instructions(&m->vcpu);
-	uint64_t ports = count_ports(m), mmio = count_mmio(m);
+	uint64_t ns;
 
+	if (m->config.clock == MACHINE_CLOCK_ICOUNT)
+		return (instructions * MACHINE_ICOUNT_NS);
 	if (m->running_since != 0) {
 		counts_stop(m);
 		counts_start(m);
 	}
+	ns = m->run_ns;
+	m->run_ns = 0;
+	return (ns);
+}
+
+/* A port access and one to a memory-mapped register are VM exits on VT-x. */
+void
+counts_update(struct machine *m)
+{
+	uint64_t all = vcpu_instructions(&m->vcpu), instructions = all - m->counted_instructions;
+	uint64_t ports = count_ports(m), mmio = count_mmio(m);
+
+	m->counted_instructions = all;
 	m->counts.bios = m->bios.counts;
 	vmm_stat_add(m->ctx, BSP, VMM_STAT_EXIT_INOUT, ports);
 	vmm_stat_add(m->ctx, BSP, VMM_STAT_EXIT_PAGING, mmio);
 	vmm_stat_add(m->ctx, BSP, VMM_STAT_EXITS, ports + mmio);
-	vmm_stat_add(m->ctx, BSP, VMM_STAT_INSTRUCTIONS, instructions - m->counted_instructions);
-	vmm_stat_add(m->ctx, BSP, VMM_STAT_RUNTIME, m->run_ns);
-	m->counted_instructions = instructions;
-	m->run_ns = 0;
+	vmm_stat_add(m->ctx, BSP, VMM_STAT_INSTRUCTIONS, instructions);
+	vmm_stat_add(m->ctx, BSP, VMM_STAT_RUNTIME, run_time(m, instructions));
 }

@@ -11,7 +11,6 @@
 #define BUDGET 100000u	    /* instructions between two looks at the clock */
 #define BUDGET_MIN 500u
 #define HOST_NS 4u		 /* what an instruction is taken to cost, when a timer is near */
-#define ICOUNT_NS 10u		 /* guest ns an instruction takes under --clock icount */
 #define ICOUNT_EPOCH 946684800ll /* 2000-01-01: where CMOS starts then */
 #define IDLE_NS 50000000ull	 /* the longest sleep between two looks */
 #define CMOS_SHUTDOWN 0x0f
@@ -41,7 +40,7 @@ icount_clock(void *opaque)
 {
 	const struct machine *m = opaque;
 
-	return (m->time.guest_ns + vcpu_instructions(&m->vcpu) * ICOUNT_NS);
+	return (m->time.guest_ns + vcpu_instructions(&m->vcpu) * MACHINE_ICOUNT_NS);
 }
 
 static uint64_t
@@ -499,7 +498,7 @@ budget(struct machine *m)
 		return (1);
 	/* Rounded up, without overflow when no timer is armed. */
 	if (m->config.clock == MACHINE_CLOCK_ICOUNT)
-		n = (next - now - 1) / ICOUNT_NS + 1;
+		n = (next - now - 1) / MACHINE_ICOUNT_NS + 1;
 	else
 		n = (next - now) / HOST_NS + BUDGET_MIN;
 	return (n < BUDGET ? n : BUDGET);
@@ -515,6 +514,7 @@ rest(struct machine *m)
 enum machine_end
 machine_run(struct machine *m)
 {
+	uint64_t rip, instructions;
 	bool stepped;
 
 	counts_start(m);
@@ -531,8 +531,13 @@ machine_run(struct machine *m)
 			rest(m);
 			continue;
 		}
+		rip = m->state->gpr.rip;
+		instructions = vcpu_instructions(&m->vcpu);
 		vcpu_run(&m->vcpu, m->step ? 1 : budget(m));
-		stepped = m->step;
+		/* A kick alone is no step. */
+		stepped = m->step &&
+		    (m->vcpu.exit.kind != ENGINE_CANCELED || m->state->gpr.rip != rip ||
+			vcpu_instructions(&m->vcpu) != instructions);
 		handle_exit(m);
 		if (stepped && m->step && m->end == MACHINE_RUNS)
 			debug_stop(m);

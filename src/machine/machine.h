@@ -32,6 +32,7 @@
 
 #define MACHINE_COMS 4
 #define MACHINE_LOOK_NS 10000000ull
+#define MACHINE_ICOUNT_NS 10u /* guest ns an instruction takes under --clock icount */
 
 enum machine_clock { MACHINE_CLOCK_HOST, MACHINE_CLOCK_ICOUNT };
 

@@ -1,6 +1,7 @@
 /* The board with the library: what one leaves for the other in the VM. */
 #include "vm_fixture.h"
 
+#include <time.h>
 #include <vmmapi.h>
 
 #include "machine/machine.h"
@@ -59,11 +60,99 @@ an_interrupt_from_outside(void **state)
 	stop(ctx);
 }
 
+/* A host that pauses the machine when it is asked the second time, which only a kick can bring. */
+struct pausing_host {
+	unsigned polls, rests;
+	uint64_t clock, instructions;
+};
+
+static void
+pausing_poll(void *opaque)
+{
+	struct pausing_host *host = opaque;
+
+	machine.next_poll = UINT64_MAX;
+	switch (host->polls++) {
+	case 0:
+		machine_kick(&machine);
+		break;
+	case 1:
+		assert_true(vcpu_instructions(&machine.vcpu) < 1000000);
+		machine_pause(&machine);
+		host->clock = clock_now(&machine.clock);
+		host->instructions = vcpu_instructions(&machine.vcpu);
+		break;
+	default:
+		machine_event(&machine, (struct machine_event){.kind = MACHINE_EVENT_STOP});
+		break;
+	}
+}
+
+static void
+pausing_idle(void *opaque, uint64_t ns)
+{
+	const struct timespec pause = {.tv_nsec = 2000000};
+	struct pausing_host *host = opaque;
+	uint64_t before;
+
+	assert_true(ns > 0);
+	nanosleep(&pause, NULL);
+	assert_int_equal(clock_now(&machine.clock), host->clock);
+	assert_int_equal(vcpu_instructions(&machine.vcpu), host->instructions);
+	if (++host->rests < 3)
+		return;
+	before = machine_host_ns();
+	machine_resume(&machine);
+	machine_kick(&machine);
+	/* Guest time goes on where it stood. */
+	assert_true(clock_now(&machine.clock) - host->clock <= machine_host_ns() - before);
+}
+
+/* jmp $ in real mode. */
+static void
+spin(struct vmctx *ctx)
+{
+	struct vcpu_state *s = machine.state;
+
+	assert_int_equal(vm_set_capability(ctx, 0, VM_CAP_UNRESTRICTED_GUEST, 1), 0);
+	memory_put16(machine.mem, 0x7c00, 0xfeeb);
+	s->sregs.seg[SEG_CS].selector = 0;
+	s->sregs.seg[SEG_CS].base = 0;
+	s->gpr.rip = 0x7c00;
+	vcpu_push(&machine.vcpu, VCPU_ALL);
+}
+
+static void
+pause_and_kick(void **state)
+{
+	struct pausing_host host = {0};
+	const uint64_t *stats;
+	uint64_t began;
+	int entries;
+
+	start(*state);
+	machine.config.host =
+	    (struct machine_host){.poll = pausing_poll, .idle = pausing_idle, .opaque = &host};
+	spin(*state);
+	began = machine_host_ns();
+	assert_int_equal(machine_run(&machine), MACHINE_STOPPED);
+	assert_int_equal(host.rests, 3);
+	assert_int_equal(host.polls, 3);
+	/* The rest was no run time. */
+	stats = vm_get_stats(*state, 0, NULL, &entries);
+	assert_non_null(stats);
+	assert_true(stats[VMM_STAT_RUNTIME] > 0);
+	assert_true(stats[VMM_STAT_RUNTIME] + 3 * 2000000 <= machine_host_ns() - began);
+	assert_int_equal(stats[VMM_STAT_INSTRUCTIONS], vcpu_instructions(&machine.vcpu));
+	stop(*state);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(an_interrupt_from_outside, board_setup, vm_teardown),
+	    cmocka_unit_test_setup_teardown(pause_and_kick, board_setup, vm_teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
