@@ -2,6 +2,8 @@
 #include "vm_fixture.h"
 
 #include "inspect/dump.h"
+#include "inspect/qemu.h"
+#include "inspect/subject.h"
 
 #define SEED_DUMP TEST_SOURCE_DIR "/../e2e/data/dump-after-load.txt"
 #define OUTPUT_SIZE 16384
@@ -158,6 +160,55 @@ exit_block(void **unused)
 	    "\tqualification\t0x0000000000000000\n");
 }
 
+/* In QEMU's form: a 64-bit guest, read back by what reads QEMU's own. */
+static void
+info_registers_reads_back(void **unused)
+{
+	static const struct x86_segment code = {
+	    .selector = 0x8, .limit = 0xffffffff, .access = 0xa09b};
+	static const struct x86_segment data = {
+	    .selector = 0x10, .base = 0x123456789a, .limit = 0xffffffff, .access = 0xc093};
+	static struct vcpu_state s;
+	static struct subject back;
+	static char text[OUTPUT_SIZE];
+	FILE *file = fmemopen(text, sizeof(text), "w+");
+
+	(void)unused;
+	vcpu_state_reset(&s, 0);
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		s.gpr.reg[i] = 0x1111111111111111u * i;
+	s.gpr.rip = 0xffffffff80001234;
+	s.gpr.rflags = 0x246;
+	s.sregs.cr0 = 0x80050033;
+	s.sregs.cr3 = 0x123456000;
+	s.sregs.cr4 = 0x6f0;
+	s.sregs.efer = 0xd01;
+	s.sregs.seg[SEG_CS] = code;
+	s.sregs.seg[SEG_SS] = data;
+	s.sregs.gdtr = (struct x86_table){.base = 0xffffffff81000000, .limit = 0x7f};
+	s.debug.dr7 = 0x400;
+	qemu_info_registers(file, &s, true);
+	rewind(file);
+	assert_int_equal(subject_from_dump(&back, file, "it", NULL), 0);
+	fclose(file);
+	assert_memory_equal(back.state.gpr.reg, s.gpr.reg, sizeof(s.gpr.reg));
+	assert_int_equal(back.state.gpr.rip, s.gpr.rip);
+	assert_int_equal(back.state.gpr.rflags, s.gpr.rflags);
+	assert_int_equal(back.state.sregs.cr0, s.sregs.cr0);
+	assert_int_equal(back.state.sregs.cr3, s.sregs.cr3);
+	assert_int_equal(back.state.sregs.cr4, s.sregs.cr4);
+	assert_int_equal(back.state.sregs.efer, s.sregs.efer);
+	assert_int_equal(back.state.sregs.gdtr.base, s.sregs.gdtr.base);
+	assert_int_equal(back.state.sregs.gdtr.limit, s.sregs.gdtr.limit);
+	for (unsigned i = SEG_CS; i <= SEG_SS; i++) {
+		assert_int_equal(back.state.sregs.seg[i].selector, s.sregs.seg[i].selector);
+		assert_int_equal(back.state.sregs.seg[i].base, s.sregs.seg[i].base);
+		assert_int_equal(back.state.sregs.seg[i].limit, s.sregs.seg[i].limit);
+		assert_int_equal(back.state.sregs.seg[i].access, s.sregs.seg[i].access);
+	}
+	subject_free(&back);
+}
+
 int
 main(void)
 {
@@ -166,6 +217,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(one_item_is_a_line_of_all, vm_setup, vm_teardown),
 	    cmocka_unit_test(registers_by_name),
 	    cmocka_unit_test(exit_block),
+	    cmocka_unit_test(info_registers_reads_back),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
