@@ -15,6 +15,7 @@
 #include "arch/vcpu_state.h"
 #include "bios/counts.h"
 #include "bios/recent.h"
+#include "bios/services.h"
 #include "block/block.h"
 #include "bus/bus.h"
 #include "bus/clock.h"
@@ -30,13 +31,27 @@ struct bios_disk {
 	uint8_t drive_type;		/* floppies: CMOS type */
 };
 
-/* What observers (trace, statistics, text console) may hang on. */
+/* What observers (text console) may hang on. */
 struct bios_observer {
-	/* A call is about to be served; NAME is NULL when nobody serves it. */
-	void (*call)(
-	    void *opaque, unsigned vector, const char *name, const struct vcpu_state *state);
 	/* INT 10h teletype wrote CH. */
 	void (*putc)(void *opaque, uint8_t ch);
+	void *opaque;
+};
+
+/* A call, as those see it who trace calls. */
+struct bios_event {
+	unsigned vector;
+	const struct bios_count *counted; /* what it is counted as */
+	const char *name;		  /* of the service; NULL: nobody has heard of it */
+	const struct vcpu_state *state;
+	uint64_t flags_at; /* physical address of the FLAGS image */
+};
+
+struct bios_tracer {
+	/* A call is about to be served, for the first time or again because it waits. */
+	void (*call)(void *opaque, const struct bios_event *event);
+	/* It was: the state and FLAGS are what the caller gets; BIOS_WAIT: it will be served again. */
+	void (*done)(void *opaque, const struct bios_event *event, enum bios_result result);
 	void *opaque;
 };
 
@@ -63,7 +78,8 @@ struct bios {
 	void (*wake_at)(void *opaque, uint64_t deadline);
 	void *opaque;
 	struct bios_observer observer;
-	uint64_t calls[256]; /* by vector */
+	struct bios_tracer tracer;
+	uint64_t calls[256]; /* by vector; one that waits, when it has what it waited for */
 	uint64_t unknown;    /* calls that nobody serves */
 	struct bios_recent recent;
 	struct bios_counts counts; /* by service */

@@ -57,41 +57,56 @@ find_service(const struct bios_interrupt *in, uint16_t ax)
 	return (NULL);
 }
 
-/* Tell the observer; NAME is NULL when nobody serves the call. */
-static void
-observe(struct bios_call *c, const char *name)
-{
-	struct bios *b = c->bios;
-
-	if (b->observer.call != NULL)
-		b->observer.call(b->observer.opaque, c->slot, name, c->s);
-}
-
-/* Serve the call, and say in COUNTED what it was. */
-static enum bios_result
-serve(struct bios_call *c, struct bios_count *counted)
+/* What the call is, for those who count: SERVICE is NULL when nobody has heard of it. */
+static struct bios_count
+identify(const struct bios_call *c, const struct bios_service *service)
 {
 	const struct bios_interrupt *in = &interrupts[c->slot];
-	const struct bios_service *sv;
+	bool plain = in->services == NULL;
 
-	counted->vector = (uint8_t)c->slot;
-	if (in->services == NULL) {
-		counted->plain = 1;
-		observe(c, in->name);
+	if (plain)
+		return ((struct bios_count){.vector = (uint8_t)c->slot, .plain = 1});
+	return ((struct bios_count){
+	    .vector = (uint8_t)c->slot,
+	    .function = service != NULL ? service->function : ax(c) >> 8,
+	    .whole = service != NULL && service->whole,
+	    .unknown = service == NULL || service->handler == NULL,
+	});
+}
+
+static enum bios_result
+serve(struct bios_call *c, const struct bios_service *service)
+{
+	const struct bios_interrupt *in = &interrupts[c->slot];
+
+	if (in->services == NULL)
 		return (in->handler != NULL ? in->handler(c) : BIOS_DONE);
-	}
-	sv = find_service(in, ax(c));
-	counted->function = sv != NULL ? sv->function : ax(c) >> 8;
-	counted->whole = sv != NULL && sv->whole;
-	if (sv == NULL || sv->handler == NULL) {
-		counted->unknown = 1;
-		c->bios->unknown++;
-		c->recent->unknown = 1;
-		observe(c, NULL);
-		return (in->unsupported(c));
-	}
-	observe(c, sv->name);
-	return (sv->handler(c));
+	if (service != NULL && service->handler != NULL)
+		return (service->handler(c));
+	c->bios->unknown++;
+	c->recent->unknown = 1;
+	return (in->unsupported(c));
+}
+
+/* Serve, with those told who trace calls. */
+static enum bios_result
+serve_traced(
+    struct bios_call *c, const struct bios_service *service, const struct bios_count *counted)
+{
+	const struct bios_tracer *tracer = &c->bios->tracer;
+	const struct bios_event event = {
+	    .vector = c->slot,
+	    .counted = counted,
+	    .name = service != NULL ? service->name : interrupts[c->slot].name,
+	    .state = c->s,
+	    .flags_at = c->flags_at,
+	};
+	enum bios_result result;
+
+	tracer->call(tracer->opaque, &event);
+	result = serve(c, service);
+	tracer->done(tracer->opaque, &event, result);
+	return (result);
 }
 
 /*
@@ -131,21 +146,26 @@ bios_trap(struct bios *bios, struct vcpu_state *s)
 	int slot = slot_at(cs->base + (s->gpr.rip & 0xffff));
 	uint64_t sp_mask = ss->access & AR_DB ? UINT32_MAX : UINT16_MAX;
 	struct bios_call c = {.bios = bios, .s = s};
-	struct bios_count counted = {0};
-	bool waits;
+	const struct bios_service *service = NULL;
+	struct bios_count counted;
+	enum bios_result result;
 
 	if (slot < 0)
 		return (0);
 	c.slot = (unsigned)slot;
 	c.flags_at = ss->base + ((s->gpr.reg[GPR_RSP] + 4) & sp_mask);
 	begin_recent(&c);
-	waits = serve(&c, &counted) == BIOS_WAIT;
-	end_recent(&c, waits);
-	if (!waits && slot < 256) {
+	if (interrupts[slot].services != NULL)
+		service = find_service(&interrupts[slot], ax(&c));
+	counted = identify(&c, service);
+	result = bios->tracer.call != NULL && slot < 256 ? serve_traced(&c, service, &counted)
+							 : serve(&c, service);
+	end_recent(&c, result == BIOS_WAIT);
+	if (result != BIOS_WAIT && slot < 256) {
 		bios->calls[slot]++;
 		bios_counts_add(&bios->counts, &counted);
 	}
-	if (waits) {
+	if (result == BIOS_WAIT) {
 		s->gpr.rip = (uint64_t)(ROM_SLOTS + slot * ROM_SLOT_SIZE);
 		c.dirty |= VCPU_GPR;
 	}

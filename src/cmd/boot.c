@@ -10,6 +10,7 @@
 #include "cmd/cmd.h"
 #include "cpu/cpu.h"
 #include "inspect/gdb.h"
+#include "inspect/trace.h"
 #include "loader/loader.h"
 
 #define LOW_MAX VMM_LOW_MAX
@@ -197,6 +198,34 @@ tell_failure(struct boot_run *run, enum machine_end end, int status)
 		cmd_fail(BOOT_COMMAND, &err);
 }
 
+/* --trace */
+static int
+start_trace(struct boot_run *run)
+{
+	struct vmm_error err;
+
+	if (run->opts->trace == NULL)
+		return (STATUS_OK);
+	run->trace = tracer_open(run->opts->trace, &err);
+	if (run->trace == NULL)
+		return (cmd_fail(BOOT_COMMAND, &err));
+	if (tracer_attach(run->trace, &run->machine, &err) == 0)
+		return (STATUS_OK);
+	tracer_close(run->trace, NULL);
+	run->trace = NULL;
+	return (cmd_fail(BOOT_COMMAND, &err));
+}
+
+static int
+stop_trace(struct boot_run *run)
+{
+	struct tracer *tracer = run->trace;
+	struct vmm_error err;
+
+	run->trace = NULL;
+	return (tracer_close(tracer, &err) != 0 ? cmd_fail(BOOT_COMMAND, &err) : STATUS_OK);
+}
+
 /* --gdb: wait for it, with the CPU at its first instruction. */
 static int
 start_gdb(struct boot_run *run)
@@ -249,18 +278,24 @@ run_machine(struct boot_run *run)
 			machine_add_drive(
 			    &run->machine, opts->images[i].drive, opts->images[i].block);
 	set_boot_order(&run->machine, opts->order);
+	if (start_trace(run) != STATUS_OK)
+		return (STATUS_ERROR);
 	if (boot_host_start(run) != STATUS_OK) {
+		stop_trace(run);
 		boot_host_stop(run);
 		return (STATUS_ERROR);
 	}
 	run->machine.config.host = boot_host_calls(run);
 	if (start_gdb(run) != STATUS_OK) {
+		stop_trace(run);
 		boot_host_stop(run);
 		return (STATUS_ERROR);
 	}
 	end = run_controlled(run);
 	status = status_of(run, end);
 	boot_host_stop(run);
+	if (stop_trace(run) != STATUS_OK)
+		status = STATUS_ERROR;
 	tell_failure(run, end, status);
 	if (opts->stats != NULL && boot_write_stats(run) != STATUS_OK)
 		status = STATUS_ERROR;

@@ -51,6 +51,7 @@ struct boot_options {
 	const char *kernel, *initrd, *append;
 	const char *stats;
 	const char *gdb;
+	const char *trace;
 };
 
 /* Parse the command line; STATUS_OK or STATUS_ERROR, told. */
@@ -62,6 +63,7 @@ void boot_close_images(struct boot_options *opts);
 
 /* The run as the host sees it: console, serial lines, script, time-out. */
 struct gdb;
+struct tracer;
 struct boot_run {
 	struct boot_options *opts;
 	struct machine machine;
@@ -71,6 +73,7 @@ struct boot_run {
 	bool script_done;
 	int serial_fd[MACHINE_COMS];
 	struct gdb *gdb;	 /* NULL: no --gdb */
+	struct tracer *trace;	 /* NULL: no --trace */
 	struct boot_host *host;	 /* boot_host.c's own */
 	struct control *control; /* NULL: there is none */
 };

@@ -17,6 +17,7 @@
 #include "console/terminal.h"
 #include "console/text.h"
 #include "inspect/gdb.h"
+#include "inspect/trace.h"
 
 #define STATUS_TIMEOUT 124
 #define STATUS_SIGNAL 128
@@ -206,6 +207,8 @@ poll_host(void *opaque)
 		decide(run, STATUS_SIGNAL + ending);
 	if (run->gdb != NULL)
 		gdb_poll(run->gdb);
+	if (run->trace != NULL)
+		tracer_flush(run->trace);
 	if (run->opts->timeout_ns != 0 && host_now - run->started >= run->opts->timeout_ns)
 		decide(run, STATUS_TIMEOUT);
 	control_serve(run->control);

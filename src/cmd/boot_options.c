@@ -37,6 +37,7 @@ enum boot_option {
 	OPT_DEBUG_EXIT,
 	OPT_STATS,
 	OPT_GDB,
+	OPT_TRACE,
 	OPT_NO_REBOOT,
 	OPT_MISSING,
 };
@@ -70,6 +71,8 @@ static const struct {
     {"timeout", required_argument, OPT_TIMEOUT, "SEC", "end with status 124 after SEC seconds"},
     {"debug-exit", required_argument, OPT_DEBUG_EXIT, "PORT",
 	"an OUT of V to PORT ends the run with status (V << 1) | 1"},
+    {"trace", required_argument, OPT_TRACE, "KIND[:FILTER][:FILE]",
+	"write what the guest does: bios, io, exit, insn"},
     {"gdb", required_argument, OPT_GDB, "[HOST:]PORT",
 	"wait for GDB (target remote) at the first instruction"},
     {"stats", required_argument, OPT_STATS, "F", "write counts as JSON to F at the end"},
@@ -77,7 +80,6 @@ static const struct {
     {"help", no_argument, OPT_HELP, NULL, "show this"},
     /* Known, and not in this build. */
     {"cdrom", required_argument, OPT_MISSING, NULL, NULL},
-    {"trace", required_argument, OPT_MISSING, NULL, NULL},
 };
 #define OPTIONS (sizeof(table) / sizeof(table[0]))
 
@@ -293,6 +295,9 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 		return (take_debug_exit(opts, text));
 	case OPT_GDB:
 		opts->gdb = text;
+		return (STATUS_OK);
+	case OPT_TRACE:
+		opts->trace = text;
 		return (STATUS_OK);
 	case OPT_STATS:
 		opts->stats = text;

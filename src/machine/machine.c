@@ -511,6 +511,21 @@ rest(struct machine *m)
 	idle(m, IDLE_NS);
 }
 
+/* Run the vCPU for a while: one instruction, if somebody looks at each. */
+static void
+run_vcpu(struct machine *m)
+{
+	const struct machine_observer *o = &m->observer;
+
+	if (o->before != NULL)
+		o->before(o->opaque);
+	vcpu_run(&m->vcpu, m->step || o->before != NULL ? 1 : budget(m));
+	if (o->after != NULL)
+		o->after(o->opaque);
+	if (o->exit != NULL)
+		o->exit(o->opaque);
+}
+
 enum machine_end
 machine_run(struct machine *m)
 {
@@ -533,7 +548,7 @@ machine_run(struct machine *m)
 		}
 		rip = m->state->gpr.rip;
 		instructions = vcpu_instructions(&m->vcpu);
-		vcpu_run(&m->vcpu, m->step ? 1 : budget(m));
+		run_vcpu(m);
 		/* A kick alone is no step. */
 		stepped = m->step &&
 		    (m->vcpu.exit.kind != ENGINE_CANCELED || m->state->gpr.rip != rip ||

@@ -96,6 +96,11 @@ struct machine_event {
 /* What observers see. The machine never knows who they are. */
 struct machine_observer {
 	void (*event)(void *opaque, const struct machine_event *event);
+	/* The engine came back: machine->vcpu.exit says why. */
+	void (*exit)(void *opaque);
+	/* Around every instruction, which then runs alone; both or neither. */
+	void (*before)(void *opaque);
+	void (*after)(void *opaque);
 	void *opaque;
 };
 
