@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import GUESTS, refused, wait_until
+from conftest import GUESTS, TOP, refused, wait_until
 
 VM = "vm0"
 
@@ -130,6 +130,8 @@ def test_negotiation(spin):
     assert {"qmp_capabilities", "query-version", "query-commands", "query-status", "query-name",
             "stop", "cont", "system_reset", "system_powerdown", "quit", "screendump", "send-key",
             "human-monitor-command"} <= names
+    page = (TOP / "docs" / "control-socket.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
     assert client.result("query-name") == {"name": VM}
 
 
