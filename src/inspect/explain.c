@@ -456,8 +456,8 @@ explain_why(FILE *out, const struct subject *s)
 		    s->mem != NULL ? "has a handler" : "may have a handler");
 		print_chain(out, s, r.fault, r.nfaults, false);
 	} else if (r.vmcall) {
-		fprintf(out, "VMCALL leaves the guest (VMX exit reason %u), which ends a run\n",
-		    VMX_EXIT_VMCALL);
+		fprintf(out, "VMCALL leaves the guest (VMX exit reason %d), which ends a run\n",
+		    (int)VMX_EXIT_VMCALL);
 	} else if (s->state.events.activity == VCPU_ACTIVE && s->has_exit) {
 		tell_loop(out, s);
 	} else if (r.unknown && !entry_fails) {
