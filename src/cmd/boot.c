@@ -206,7 +206,7 @@ start_trace(struct boot_run *run)
 
 	if (run->opts->trace == NULL)
 		return (STATUS_OK);
-	run->trace = tracer_open(run->opts->trace, &err);
+	run->trace = tracer_open(run->opts->trace, NULL, &err);
 	if (run->trace == NULL)
 		return (cmd_fail(BOOT_COMMAND, &err));
 	if (tracer_attach(run->trace, &run->machine, &err) == 0)

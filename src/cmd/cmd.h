@@ -40,6 +40,7 @@ int cmd_explain(int argc, char **argv);
 int cmd_gdb(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_services(int argc, char **argv);
+int cmd_trace(int argc, char **argv);
 int cmd_vmmctl(int argc, char **argv);
 
 /* One single-letter option, for parsing and for the help text. */

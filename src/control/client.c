@@ -85,12 +85,13 @@ receive_some(struct control_link *link)
 	return (n);
 }
 
-/* More bytes of what the VM says. */
+/* More bytes of what the VM says, within MS milliseconds. */
 static int
-receive(struct control_link *link, struct vmm_error *err)
+receive(struct control_link *link, int ms, struct vmm_error *err)
 {
 	struct pollfd pfd = {.fd = link->fd, .events = POLLIN};
 	ssize_t n = 0;
+	int ready;
 
 	if (link->room - link->length < READ_SIZE) {
 		char *in = realloc(link->in, link->room + 2 * READ_SIZE);
@@ -100,10 +101,11 @@ receive(struct control_link *link, struct vmm_error *err)
 		link->in = in;
 		link->room += 2 * READ_SIZE;
 	}
-	if (poll(&pfd, 1, PATIENCE_MS) > 0)
-		n = receive_some(link);
-	else
-		return (vmm_fail(err, ETIMEDOUT, "%s: it does not answer", link->name));
+	ready = poll(&pfd, 1, ms);
+	if (ready <= 0)
+		return (vmm_fail(
+		    err, ready == 0 ? ETIMEDOUT : errno, "%s: it does not answer", link->name));
+	n = receive_some(link);
 	if (n <= 0)
 		return (vmm_fail(err, EPIPE, "%s: it ended", link->name));
 	link->length += (size_t)n;
@@ -112,7 +114,7 @@ receive(struct control_link *link, struct vmm_error *err)
 
 /* The next message, or NULL with ERR. */
 static json_t *
-next_message(struct control_link *link, struct vmm_error *err)
+next_message(struct control_link *link, int ms, struct vmm_error *err)
 {
 	size_t looked = 0, line;
 	json_t *message;
@@ -121,7 +123,7 @@ next_message(struct control_link *link, struct vmm_error *err)
 	while (link->length == looked ||
 	    (end = memchr(link->in + looked, '\n', link->length - looked)) == NULL) {
 		looked = link->length;
-		if (receive(link, err) != 0)
+		if (receive(link, ms, err) != 0)
 			return (NULL);
 	}
 	line = (size_t)(end - link->in) + 1;
@@ -140,7 +142,7 @@ next_answer(struct control_link *link, struct vmm_error *err)
 	const char *why;
 	json_t *message, *result;
 
-	while ((message = next_message(link, err)) != NULL) {
+	while ((message = next_message(link, PATIENCE_MS, err)) != NULL) {
 		result = json_object_get(message, "return");
 		if (result != NULL) {
 			json_incref(result);
@@ -187,6 +189,25 @@ control_ask(
 	}
 	free(text);
 	return (next_answer(link, err));
+}
+
+json_t *
+control_next_event(struct control_link *link, const char *name, int ms, struct vmm_error *err)
+{
+	json_t *message, *data;
+	const char *event;
+
+	while ((message = next_message(link, ms, err)) != NULL) {
+		event = json_string_value(json_object_get(message, "event"));
+		data = json_incref(json_object_get(message, "data"));
+		if (event != NULL && data != NULL && strcmp(event, name) == 0) {
+			json_decref(message);
+			return (data);
+		}
+		json_decref(data);
+		json_decref(message);
+	}
+	return (NULL);
 }
 
 /* Through the VM's own directory: 0, or -1 with ERR. */

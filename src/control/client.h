@@ -18,6 +18,13 @@ void control_disconnect(struct control_link *link);
 json_t *control_ask(
     struct control_link *link, const char *command, json_t *arguments, struct vmm_error *err);
 
+/*
+ * The data of the next event called NAME, a new reference. NULL with ERR: none came within MS
+ * milliseconds or before a signal (ERR's error is ETIMEDOUT or EINTR), or the VM ended (EPIPE).
+ */
+json_t *control_next_event(
+    struct control_link *link, const char *name, int ms, struct vmm_error *err);
+
 /* Have CTX show what LINK's VM is at this moment: vmm_show_snapshot(). 0, or -1 with ERR. */
 int control_show(struct control_link *link, struct vmctx *ctx, struct vmm_error *err);
 /*

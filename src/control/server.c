@@ -26,6 +26,7 @@ const struct control_command *const control_tables[] = {
     control_guest_commands,
     control_look_commands,
     control_state_commands,
+    control_trace_commands,
     NULL,
 };
 
@@ -103,6 +104,7 @@ close_client(struct control *c, unsigned i)
 	struct control_client *client = c->clients[i];
 
 	c->clients[i] = NULL;
+	control_trace_leave(&c->trace, &client->session);
 	if (!client->ended)
 		forget_fd(c, client->fd);
 	close(client->fd);
@@ -270,6 +272,7 @@ control_serve(struct control *c)
 	tell_resets(c);
 	control_typing_run(&c->typing, c->runner.machine);
 	accept_clients(c);
+	control_trace_run(&c->trace);
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		if (c->clients[i] != NULL)
 			more |= serve_client(c, i, now);
@@ -398,6 +401,7 @@ control_stop(struct control *c, const char *reason, bool guest)
 		reason = "host-qmp-quit";
 		guest = false;
 	}
+	control_trace_end(&c->trace);
 	control_event(c, "SHUTDOWN", json_pack("{s:b, s:s}", "guest", guest, "reason", reason));
 	say_farewell(c);
 	close_all(c);

@@ -6,6 +6,7 @@
 
 #include "control/control.h"
 #include "control/session.h"
+#include "control/trace.h"
 #include "control/typing.h"
 
 #define CONTROL_CLIENTS 16
@@ -30,6 +31,7 @@ struct control {
 	uint64_t resets;  /* of the machine, as told last */
 	bool reset_asked; /* the next one is a client's */
 	struct control_typing typing;
+	struct control_trace trace;
 	struct control_client *clients[CONTROL_CLIENTS];
 };
 
@@ -42,5 +44,6 @@ extern const struct control_command control_vm_commands[];    /* commands.c */
 extern const struct control_command control_guest_commands[]; /* guest.c */
 extern const struct control_command control_look_commands[];  /* look.c */
 extern const struct control_command control_state_commands[]; /* state.c */
+extern const struct control_command control_trace_commands[]; /* trace.c */
 
 #endif

@@ -283,6 +283,10 @@ open_output(struct tracer *t, char *spec, struct vmm_error *err)
 
 	while (file != NULL && file > spec && file[-1] != ':' && file[-1] != ',')
 		file--;
+	if (t->out != NULL)
+		return (file == NULL
+			? 0
+			: vmm_fail(err, EINVAL, "--trace %s: it goes to no file", spec));
 	if (file == spec)
 		return (vmm_fail(
 		    err, EINVAL, "--trace %s: must begin with bios, io, exit or insn", spec));
@@ -324,11 +328,15 @@ parse(struct tracer *t, const char *spec, struct vmm_error *err)
 }
 
 struct tracer *
-tracer_open(const char *spec, struct vmm_error *err)
+tracer_open(const char *spec, FILE *out, struct vmm_error *err)
 {
 	struct tracer *t = calloc(1, sizeof(*t));
 
+	if (t != NULL)
+		t->out = out;
 	if (t == NULL) {
+		if (out != NULL)
+			fclose(out);
 		vmm_fail(err, ENOMEM, "out of memory");
 		return (NULL);
 	}
@@ -349,10 +357,33 @@ has_chip(const struct bus *bus, const char *name)
 	return (false);
 }
 
+/* One looks at a time. */
+static bool
+is_watched(const struct machine *m)
+{
+	const struct machine_observer *o = &m->observer;
+
+	return (m->bios.tracer.call != NULL || m->bus.observer.access != NULL ||
+	    m->bus.observer.unassigned != NULL || o->exit != NULL || o->before != NULL);
+}
+
+static void
+detach(struct tracer *t)
+{
+	if (t->select[TRACE_BIOS].on)
+		t->m->bios.tracer = (struct bios_tracer){0};
+	if (t->select[TRACE_IO].on)
+		t->m->bus.observer = (struct bus_observer){0};
+	t->m->observer = (struct machine_observer){0};
+}
+
 int
 tracer_attach(struct tracer *t, struct machine *m, struct vmm_error *err)
 {
 	const struct trace_select *io = &t->select[TRACE_IO];
+
+	if (is_watched(m))
+		return (vmm_fail(err, EBUSY, "%s: it is traced already", vmm_name(m->ctx)));
 
 	for (unsigned i = 0; i < io->nfilters; i++)
 		if (io->filter[i].name[0] != '\0' && !has_chip(&m->bus, io->filter[i].name))
@@ -388,8 +419,10 @@ tracer_close(struct tracer *t, struct vmm_error *err)
 
 	if (t == NULL)
 		return (0);
-	if (t->m != NULL)
+	if (t->m != NULL) {
 		tracer_bios_end(t);
+		detach(t);
+	}
 	tracer_flush(t);
 	error = t->error;
 	fclose(t->out);

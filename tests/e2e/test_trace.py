@@ -2,10 +2,12 @@
 
 import json
 import re
+import signal
+import time
 
 import pytest
 
-from conftest import GUEST_OK, GUESTS, refused
+from conftest import GUEST_OK, GUESTS, refused, wait_until
 
 # What tests/guest/calls.S asks for, and what it gets.
 CALLS = """\
@@ -158,3 +160,80 @@ def test_bad_specs(host, spec, words):
 def test_file_that_is_full(host):
     result = host.boot("--trace", "bios:/dev/full", GUESTS / "calls.img")
     refused(result, "--trace", "No space left")
+
+
+# --- a VM that runs ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def running(host):
+    """The host, with a VM that polls the clock and the keyboard by the BIOS."""
+    host.start("hyve86", "boot", "--name", "vm0", "--console", "none", GUESTS / "polls.img")
+    wait_until(lambda: host.run("hyve86", "screen", "vm0").returncode == 0)
+    return host
+
+
+def follow(host, *args, seconds=0.5):
+    """What hyve86 trace writes, ended by Ctrl-C."""
+    process = host.start("hyve86", "trace", *args)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def test_running_vm(running):
+    out, _ = follow(running, "vm0")
+    names = {line.split(None, 1)[1].split(" =")[0] for line in out.splitlines()}
+    assert names == {"INT 16h AH=01h check()", "INT 1Ah AH=00h get_ticks()"}
+    out, _ = follow(running, "vm0", "bios:fold")
+    assert out.splitlines()[0].split(None, 1)[1].startswith("INT ")
+    assert "asks again and again, and no key comes" in out
+
+
+def test_running_vm_counted(running):
+    out, err = follow(running, "-c", "vm0")
+    lines = out.splitlines()
+    assert err == "" and len(lines) == 4
+    assert int(lines[-1].split()[0]) > 10
+
+
+def test_running_vm_ends(running):
+    process = running.start("hyve86", "trace", "vm0", "exit")
+    time.sleep(0.3)
+    assert running.run("hyve86", "quit", "vm0").returncode == 0
+    assert process.wait(timeout=20) == 0
+
+
+def test_one_trace_at_a_time(running):
+    first = running.start("hyve86", "trace", "vm0", "exit")
+    time.sleep(0.3)
+    refused(running.run("hyve86", "trace", "vm0"), "traced already")
+    first.kill()
+    first.wait()
+    time.sleep(0.3)
+    assert follow(running, "vm0", "bios:16h")[0] != ""
+
+
+def test_trace_and_reader_that_goes(running):
+    """A client that dies leaves the VM running, untraced."""
+    process = running.start("hyve86", "trace", "vm0", "insn")
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(timeout=20) == 0
+    assert follow(running, "vm0", "bios:16h")[0] != ""
+
+
+@pytest.mark.parametrize("args, words", [
+    (["vm0", "bios:zz"], ["bios:zz"]),
+    (["vm0", "bios:/tmp/x"], ["it goes to no file"]),
+    (["nobody"], ["nobody"]),
+    ([], ["usage"]),
+    (["-c"], ["usage"]),
+    (["-x", "vm0"], ["usage"]),
+    (["vm0", "bios", "more"], ["usage"]),
+])
+def test_bad_traces_of_running_vms(running, args, words):
+    refused(running.run("hyve86", "trace", *args), *words)
