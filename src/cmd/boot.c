@@ -226,7 +226,7 @@ stop_trace(struct boot_run *run)
 	return (tracer_close(tracer, &err) != 0 ? cmd_fail(BOOT_COMMAND, &err) : STATUS_OK);
 }
 
-/* --gdb: wait for it, with the CPU at its first instruction. */
+/* --gdb: listen for it. The run begins with waiting for it. */
 static int
 start_gdb(struct boot_run *run)
 {
@@ -239,8 +239,6 @@ start_gdb(struct boot_run *run)
 		return (cmd_fail(BOOT_COMMAND, &err));
 	fprintf(stderr, "hyve86: %s: waiting for GDB: target remote :%u\n", run->opts->name,
 	    gdb_port(run->gdb));
-	gdb_wait(run->gdb);
-	run->started = machine_host_ns();
 	return (STATUS_OK);
 }
 
@@ -256,6 +254,10 @@ run_controlled(struct boot_run *run)
 	run->control = control_start_machine(&run->machine, &run->gdb, &err);
 	if (run->control == NULL)
 		cmd_fail(BOOT_COMMAND, &err);
+	if (run->gdb != NULL) {
+		gdb_wait(run->gdb);
+		run->started = machine_host_ns();
+	}
 	end = machine_run(&run->machine);
 	if (run->gdb != NULL)
 		gdb_stop(run->gdb, GDB_ENDED);

@@ -244,7 +244,7 @@ gate(FILE *out, const struct subject *s, const struct cpu_fault *f)
 		fprintf(out, "not present (P is 0)");
 	else if (access & AR_S)
 		fprintf(out, "no gate but a segment descriptor");
-	else if ((access & 7) >= 6)
+	else if ((access & 7) >= 6 || (access & AR_TYPE) == SYS_TASK_GATE)
 		fprintf(out, "a gate of DPL %u, which INT may not use at this privilege",
 		    segment_dpl(access));
 	else

@@ -826,16 +826,18 @@ talk(struct gdb *g)
 	g->talking = false;
 }
 
-bool
+void
 gdb_wait(struct gdb *g)
 {
+	const struct machine_host *host = &g->m->config.host;
 	struct pollfd p = {.fd = g->listener, .events = POLLIN};
 
-	if (poll(&p, 1, -1) < 0)
-		return (false);
-	if (accept_client(g))
-		talk(g);
-	return (true);
+	while (!g->leave && g->m->end == MACHINE_RUNS) {
+		if (poll(&p, 1, WAIT_MS) > 0)
+			gdb_poll(g);
+		else if (host->idle != NULL)
+			host->idle(host->opaque, 0);
+	}
 }
 
 void

@@ -27,8 +27,8 @@ struct gdb *gdb_listen(struct machine *m, const char *address, struct vmm_error 
 /* The port that it listens on. */
 uint16_t gdb_port(const struct gdb *g);
 void gdb_close(struct gdb *g);
-/* Wait until a GDB connects, and talk to it. False: the waiting was interrupted by a signal. */
-bool gdb_wait(struct gdb *g);
+/* Wait until a GDB has connected and lets the guest go on, or the run ends. */
+void gdb_wait(struct gdb *g);
 /* Between stretches of guest code: a GDB that connects or sends Ctrl-C stops the guest. */
 void gdb_poll(struct gdb *g);
 /* The guest stands: tell GDB, and talk until it is to go on. */

@@ -228,3 +228,15 @@ def test_gdb_for_a_vm_that_runs(host):
 def test_bad_gdb_command(host, args, why):
     told = host.run("hyve86", "gdb", *args)
     assert told.returncode == 4 and told.stderr.count("\n") == 1 and why in told.stderr
+
+
+def test_while_it_waits_for_gdb(host):
+    """The VM is there for others, and the time-out and signals count."""
+    session = Session(host, "debugged", "--name", "waits")
+    assert "waits" in host.run("hyve86", "list").stdout
+    assert host.run("hyve86", "screen", "waits").returncode == 0
+    session.guest.send_signal(signal.SIGTERM)
+    assert session.guest.wait(10) == 128 + signal.SIGTERM
+    late = host.run("hyve86", "boot", "--console", "none", "--gdb", "0", "--timeout", "0.3",
+                    GUESTS / "halt.img")
+    assert late.returncode == 124
