@@ -115,19 +115,11 @@ do_286_aas(struct cpu *c, const struct op *op, struct vcpu_state *s)
 static enum op_result
 decimal_adjust(struct cpu *c, struct vcpu_state *s, bool subtract)
 {
-	uint64_t al = RAX(s) & 0xff, by, result;
+	uint64_t al = RAX(s) & 0xff;
 	bool low = (al & 0xf) > 9 || flag_af(c), high = al > 0x99 || flag_cf(c);
 	bool carry = high || (subtract && low && al < 6);
 
-	by = (low ? 6u : 0u) + (high ? 0x60u : 0u);
-	result = (subtract ? al - by : al + by) & 0xff;
-	gpr_write(&RAX(s), 1, result);
-	if (subtract)
-		flags_sub(c, al, by, result, 1);
-	else
-		flags_add(c, al, by, result, 1);
-	flags_merge(c, (low ? RFLAGS_AF : 0) | (carry ? RFLAGS_CF : 0), RFLAGS_CF | RFLAGS_AF);
-	return (OP_NEXT);
+	return (old_decimal_adjust(c, s, subtract, low, high, carry));
 }
 
 static enum op_result

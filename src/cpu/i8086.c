@@ -45,19 +45,11 @@ do_8086_aas(struct cpu *c, const struct op *op, struct vcpu_state *s)
 static enum op_result
 decimal_adjust(struct cpu *c, struct vcpu_state *s, bool subtract)
 {
-	uint64_t al = RAX(s) & 0xff, result, by = 0;
+	uint64_t al = RAX(s) & 0xff;
 	bool low = (al & 0xf) > 9 || flag_af(c);
 	bool high = al > (flag_af(c) ? 0x9fu : 0x99u) || flag_cf(c);
 
-	by = (low ? 6u : 0u) + (high ? 0x60u : 0u);
-	result = (subtract ? al - by : al + by) & 0xff;
-	gpr_write(&RAX(s), 1, result);
-	if (subtract)
-		flags_sub(c, al, by, result, 1);
-	else
-		flags_add(c, al, by, result, 1);
-	flags_merge(c, (low ? RFLAGS_AF : 0) | (high ? RFLAGS_CF : 0), RFLAGS_CF | RFLAGS_AF);
-	return (OP_NEXT);
+	return (old_decimal_adjust(c, s, subtract, low, high, high));
 }
 
 static enum op_result

@@ -6,6 +6,8 @@
  */
 #include "cpu/old.h"
 
+#include "cpu/flags.h"
+
 #define REG(n) (1u << (n))
 #define ALL_BUT_0 0xfe
 
@@ -148,4 +150,20 @@ old_code_bind(const struct cpu *c, const struct old_code *old, unsigned mnemonic
 		return;
 	op->fn = op_plain;
 	op->plain = plain;
+}
+
+enum op_result
+old_decimal_adjust(
+    struct cpu *c, struct vcpu_state *s, bool subtract, bool low, bool high, bool carry)
+{
+	uint64_t al = RAX(s) & 0xff, by = (low ? 6u : 0u) + (high ? 0x60u : 0u);
+	uint64_t result = (subtract ? al - by : al + by) & 0xff;
+
+	gpr_write(&RAX(s), 1, result);
+	if (subtract)
+		flags_sub(c, al, by, result, 1);
+	else
+		flags_add(c, al, by, result, 1);
+	flags_merge(c, (low ? RFLAGS_AF : 0) | (carry ? RFLAGS_CF : 0), RFLAGS_CF | RFLAGS_AF);
+	return (OP_NEXT);
 }

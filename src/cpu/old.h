@@ -45,6 +45,13 @@ void old_code_read(
 void old_code_bind(
     const struct cpu *c, const struct old_code *old, unsigned mnemonic, struct op *op);
 
+/*
+ * DAA, or DAS if SUBTRACT, in one addition of both adjustments, which leaves OF: LOW and HIGH say which
+ * digits are adjusted, CARRY is CF afterwards. OP_NEXT.
+ */
+enum op_result old_decimal_adjust(
+    struct cpu *c, struct vcpu_state *s, bool subtract, bool low, bool high, bool carry);
+
 extern const struct alias aliases_8086[], aliases_286[];
 extern const struct variant variants_8086[], variants_286[]; /* i8086.c, i80286.c */
 
