@@ -1,6 +1,8 @@
 /* Conversion between descriptors in guest memory and cached segments. SDM vol. 3A, 3.4.5. */
 #include "arch/segment.h"
 
+const char *const segment_names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
+
 struct x86_segment
 segment_from_descriptor(uint16_t selector, uint64_t descriptor)
 {

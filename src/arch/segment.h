@@ -11,6 +11,8 @@
 
 /* Order of the segment registers in instruction encodings (SDM vol. 2A, table 2-4 and 3.1.1). */
 enum x86_seg_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
+/* Their names, "es" to "gs". */
+extern const char *const segment_names[SEG_COUNT];
 
 /* Access rights in VMX form. */
 #define AR_TYPE 0x0000fu

@@ -18,8 +18,6 @@ static const struct {
 } general[] = {{"rax", GPR_RAX}, {"rbx", GPR_RBX}, {"rcx", GPR_RCX}, {"rdx", GPR_RDX},
     {"rsi", GPR_RSI}, {"rdi", GPR_RDI}, {"rbp", GPR_RBP}, {"rsp", GPR_RSP}};
 
-static const char *const segment_names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
-
 /* Bytes at a linear address, as far as they are memory. */
 static void
 dump_bytes(const struct machine *m, const char *label, uint64_t at, unsigned count, unsigned size)

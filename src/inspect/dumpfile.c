@@ -60,8 +60,6 @@ static const struct {
 #undef GPR
 };
 
-static const char *const segment_names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
-
 static struct x86_segment *
 segment_of(struct subject *s, const char *name)
 {

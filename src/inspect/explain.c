@@ -359,7 +359,6 @@ print_set_desc(FILE *out, const struct subject *s, const char *name, uint64_t ba
 static void
 mend_real_mode(FILE *out, const struct subject *s)
 {
-	static const char *const names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "gs"};
 	const struct vcpu_sregs *sr = &s->state.sregs;
 
 	for (unsigned i = 0; i < SEG_COUNT; i++) {
@@ -369,13 +368,13 @@ mend_real_mode(FILE *out, const struct subject *s)
 		if (seg->limit >= 0xffff && !(seg->access & (AR_L | AR_UNUSABLE)))
 			continue;
 		fprintf(out, "  %s: limit %xh, access %xh; real mode needs ffffh and %02xh",
-		    names[i], seg->limit, seg->access, access);
+		    segment_names[i], seg->limit, seg->access, access);
 		if (seg->access & AR_L)
 			fprintf(out,
 			    " (access %xh carries the L bit of 64-bit code, a long-mode leftover)",
 			    seg->access);
 		fprintf(out, "\n");
-		print_set_desc(out, s, names[i], seg->base, 0xffff, access);
+		print_set_desc(out, s, segment_names[i], seg->base, 0xffff, access);
 	}
 	if (sr->idtr.limit < 0x3ff) {
 		fprintf(out, "  idtr: limit %xh; the vector table of 256 entries needs 3ffh\n",

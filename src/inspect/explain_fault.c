@@ -8,7 +8,7 @@
 
 static const char *const vector_names[32] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM",
     "#DF", NULL, "#TS", "#NP", "#SS", "#GP", "#PF", NULL, "#MF", "#AC", "#MC", "#XM"};
-static const char *const segment_names[SEG_COUNT] = {"ES", "CS", "SS", "DS", "FS", "GS"};
+static const char *const upper_names[SEG_COUNT] = {"ES", "CS", "SS", "DS", "FS", "GS"};
 
 const char *
 explain_vector(const struct subject *s, const struct cpu_fault *f, char *buf, size_t size)
@@ -39,23 +39,22 @@ is_protected(const struct subject *s)
 /* --- descriptors ------------------------------------------------------------------------------------ */
 
 static const char *
-system_type_name(const struct subject *s, uint32_t access)
+system_type_name(uint32_t access)
 {
 	static const char *const names[16] = {"reserved", "16-bit TSS", "LDT", "busy 16-bit TSS",
 	    "16-bit call gate", "task gate", "16-bit interrupt gate", "16-bit trap gate",
 	    "reserved", "TSS", "reserved", "busy TSS", "call gate", "reserved", "interrupt gate",
 	    "trap gate"};
 
-	(void)s;
 	return (names[access & AR_TYPE]);
 }
 
 /* "data, read/write, DPL 0, not present" from access rights. */
 static void
-describe_access(FILE *out, const struct subject *s, uint32_t access)
+describe_access(FILE *out, uint32_t access)
 {
 	if (!(access & AR_S))
-		fprintf(out, "%s", system_type_name(s, access));
+		fprintf(out, "%s", system_type_name(access));
 	else if (access & AR_TYPE_CODE)
 		fprintf(out, "%s%s code%s",
 		    access & AR_L	 ? "64-bit"
@@ -101,7 +100,7 @@ describe_selector(FILE *out, const struct subject *s, uint16_t selector)
 	}
 	seg = segment_from_descriptor(selector, raw);
 	fprintf(out, " (%016" PRIx64 " at %" PRIx64 "h): ", raw, base + SEL_INDEX(selector));
-	describe_access(out, s, seg.access);
+	describe_access(out, seg.access);
 	if (raw == 0)
 		fprintf(out, "; the entry is all zero");
 }
@@ -156,7 +155,7 @@ fetch_limit(FILE *out, const struct subject *s, const struct cpu_fault *f)
 static void
 segment_limit(FILE *out, const struct subject *s, const struct cpu_fault *f)
 {
-	const char *name = f->seg < SEG_COUNT ? segment_names[f->seg] : "?";
+	const char *name = f->seg < SEG_COUNT ? upper_names[f->seg] : "?";
 
 	if (disasm_bits(&s->state) == 64) {
 		fprintf(out,
@@ -176,7 +175,7 @@ segment_limit(FILE *out, const struct subject *s, const struct cpu_fault *f)
 static void
 segment_rights(FILE *out, const struct subject *s, const struct cpu_fault *f)
 {
-	const char *name = f->seg < SEG_COUNT ? segment_names[f->seg] : "?";
+	const char *name = f->seg < SEG_COUNT ? upper_names[f->seg] : "?";
 	uint32_t access = f->seg < SEG_COUNT ? s->state.sregs.seg[f->seg].access : 0;
 
 	if (access & AR_UNUSABLE) {
@@ -184,7 +183,7 @@ segment_rights(FILE *out, const struct subject *s, const struct cpu_fault *f)
 		return;
 	}
 	fprintf(out, "%s does not allow this access: it is ", name);
-	describe_access(out, s, access);
+	describe_access(out, access);
 }
 
 static unsigned
@@ -248,8 +247,7 @@ gate(FILE *out, const struct subject *s, const struct cpu_fault *f)
 		fprintf(out, "a gate of DPL %u, which INT may not use at this privilege",
 		    segment_dpl(access));
 	else
-		fprintf(
-		    out, "no interrupt, trap or task gate but a %s", system_type_name(s, access));
+		fprintf(out, "no interrupt, trap or task gate but a %s", system_type_name(access));
 }
 
 static void

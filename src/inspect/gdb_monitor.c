@@ -12,14 +12,13 @@
 static void
 monitor_registers(FILE *out, const struct subject *s)
 {
-	static const char *const names[] = {"es", "cs", "ss", "ds", "fs", "gs"};
 	const struct vcpu_sregs *sr = &s->state.sregs;
 
 	explain_where(out, s);
 	fprintf(out, "\n");
 	explain_instruction(out, s);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
-		fprintf(out, "%s %04x base %" PRIx64 " limit %x access %x\n", names[i],
+		fprintf(out, "%s %04x base %" PRIx64 " limit %x access %x\n", segment_names[i],
 		    sr->seg[i].selector, sr->seg[i].base, sr->seg[i].limit, sr->seg[i].access);
 	fprintf(out,
 	    "gdtr %" PRIx64 "/%x idtr %" PRIx64 "/%x cr0 %" PRIx64 " cr3 %" PRIx64 " cr4 %" PRIx64
