@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "bios/call.h"
+#include "bios/video.h"
 
 #define BLANK 0x0720u
 
@@ -48,13 +48,6 @@ find_mode(uint8_t mode)
 }
 
 static void
-write_indexed(struct bios *b, uint16_t port, uint8_t index, unsigned value)
-{
-	outb(b, port, index);
-	outb(b, (uint16_t)(port + 1), value);
-}
-
-static void
 set_registers(struct bios *b, const struct text_mode *m, const struct mode_registers *r)
 {
 	static const uint8_t graphics[9] = {0, 0, 0, 0, 0, 0x10, 0x0e, 0x0f, 0xff};
@@ -62,14 +55,15 @@ set_registers(struct bios *b, const struct text_mode *m, const struct mode_regis
 	    0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c, 0x3d, 0x3e, 0x3f};
 
 	outb(b, 0x3c2, r->misc);
-	write_indexed(b, 0x3c4, 1, r->sequencer1);
-	write_indexed(b, 0x3c4, 2, 0x03);
-	write_indexed(b, 0x3c4, 4, 0x02);
-	write_indexed(b, m->crtc_port, 0x11, 0x0e); /* unprotect 0-7 */
+	video_write_indexed(b, 0x3c4, 1, r->sequencer1);
+	video_write_indexed(b, 0x3c4, 2, 0x03);
+	video_write_indexed(b, 0x3c4, 3, 0x00);
+	video_write_indexed(b, 0x3c4, 4, 0x02);
+	video_write_indexed(b, m->crtc_port, 0x11, 0x0e); /* unprotect 0-7 */
 	for (unsigned i = 0; i < sizeof(r->crtc); i++)
-		write_indexed(b, m->crtc_port, (uint8_t)i, r->crtc[i]);
+		video_write_indexed(b, m->crtc_port, (uint8_t)i, r->crtc[i]);
 	for (unsigned i = 0; i < sizeof(graphics); i++)
-		write_indexed(
+		video_write_indexed(
 		    b, 0x3ce, (uint8_t)i, i == 6 && m->window == 0xb000 ? 0x0a : graphics[i]);
 	inb(b, (uint16_t)(m->crtc_port + 6)); /* attribute flip-flop to index */
 	for (uint8_t i = 0; i < 16; i++) {
@@ -118,8 +112,8 @@ write_crtc16(struct bios *b, uint8_t index, unsigned value)
 {
 	uint16_t port = bda16(b, BDA_CRTC);
 
-	write_indexed(b, port, index, value >> 8);
-	write_indexed(b, port, (uint8_t)(index + 1), value);
+	video_write_indexed(b, port, index, value >> 8);
+	video_write_indexed(b, port, (uint8_t)(index + 1), value);
 }
 
 /* Keep the cursor's position of PAGE, and show it if that page is shown. */
@@ -211,6 +205,7 @@ video_set_mode(struct bios *b, uint8_t mode)
 		: m->window == 0xb000 ? &registers_mono
 				      : &registers_80);
 	set_mode_data(b, m);
+	video_load_rom_font(b, 0, m->height);
 	if (!(mode & 0x80))
 		for (unsigned i = 0; i < 0x8000; i += 2)
 			memory_put16(b->mem, m->window * 16u + i, BLANK);
@@ -446,28 +441,6 @@ int10_13_write_string(struct bios_call *c)
 
 /* --- information ------------------------------------------------------------------------------------------- */
 
-/*
- * BH 0 and 1: where vectors 1Fh and 43h point, which programs may set to fonts of their own. The
- * ROM's fonts are not there yet: all others point to the place of the 8x8 one, which is blank.
- */
-static enum bios_result
-int10_1130_font_information(struct bios_call *c)
-{
-	uint32_t font = (uint32_t)ROM_SEGMENT << 16 | ROM_FONT_8X8;
-
-	set_cx(c, bda16(c->bios, BDA_CHAR_HEIGHT));
-	set_dl(c, bda8(c->bios, BDA_ROWS));
-	if (bh(c) == 0)
-		font = memory_get32(c->bios->mem, 0x1f * 4);
-	else if (bh(c) == 1)
-		font = memory_get32(c->bios->mem, 0x43 * 4);
-	set_bp(c, font);
-	c->s->sregs.seg[SEG_ES].selector = (uint16_t)(font >> 16);
-	c->s->sregs.seg[SEG_ES].base = (uint64_t)(font >> 16) << 4;
-	c->dirty |= VCPU_SREGS;
-	return (BIOS_DONE);
-}
-
 /* BL 10h: colour, 256 KB, switches 9. Others select scan lines, cursor emulation ...: not yet. */
 static enum bios_result
 int10_12_alternate_select(struct bios_call *c)
@@ -521,6 +494,20 @@ const struct bios_service int10_services[] = {
     {0x0e, false, "teletype", int10_0e_teletype},
     {0x0f, false, "get_mode", int10_0f_get_mode},
     {0x10, false, "palette", NULL},
+    {0x1100, true, "load_font", int10_1100_load_font},
+    {0x1101, true, "load_8x14", int10_1101_load_8x14},
+    {0x1102, true, "load_8x8", int10_1102_load_8x8},
+    {0x1103, true, "select_fonts", int10_1103_select_fonts},
+    {0x1104, true, "load_8x16", int10_1104_load_8x16},
+    {0x1110, true, "set_font", int10_1110_set_font},
+    {0x1111, true, "set_8x14", int10_1111_set_8x14},
+    {0x1112, true, "set_8x8", int10_1112_set_8x8},
+    {0x1114, true, "set_8x16", int10_1114_set_8x16},
+    {0x1120, true, "font_vector", int10_1120_font_vector},
+    {0x1121, true, "graphics_font", int10_1121_graphics_font},
+    {0x1122, true, "graphics_8x14", int10_1122_graphics_8x14},
+    {0x1123, true, "graphics_8x8", int10_1123_graphics_8x8},
+    {0x1124, true, "graphics_8x16", int10_1124_graphics_8x16},
     {0x1130, true, "font_information", int10_1130_font_information},
     {0x11, false, "fonts", NULL},
     {0x12, false, "alternate_select", int10_12_alternate_select},

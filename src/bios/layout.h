@@ -18,10 +18,15 @@
 #define ROM_IRQ_RTC 0x2030
 #define ROM_IRQ_REDIRECT 0x2040
 #define ROM_IRQ_FPU 0x2050
+#define ROM_FONT_8X16 0x3000
+#define ROM_FONT_8X14 0x4000
+#define ROM_FONT_8X8 0x5000
+#define ROM_FONT_9X16 0x5800 /* glyphs for cells of nine columns, each behind its code; 0 ends */
+#define ROM_FONT_9X14 0x5c00
 #define ROM_POST_ENTRY 0xe05b
 #define ROM_CONFIG_TABLE 0xe6f5
 #define ROM_DISKETTE_TABLE 0xefc7
-#define ROM_FONT_8X8 0xfa6e
+#define ROM_FONT_OLD 0xfa6e /* the first half of the 8x8 one, where programs look for it */
 #define ROM_IRET 0xff53
 #define ROM_MODEL 0xfc
 #define ROM_STACK 0x7c00

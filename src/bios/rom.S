@@ -79,6 +79,18 @@ rom:
 	int	$0x02
 	iret
 
+/* The glyphs (src/bios/font). */
+	.org	ROM_FONT_8X16
+	.incbin	"8x16.bin"
+	.org	ROM_FONT_8X14
+	.incbin	"8x14.bin"
+	.org	ROM_FONT_8X8
+	.incbin	"8x8.bin"
+	.org	ROM_FONT_9X16
+	.incbin	"9x16.bin"
+	.org	ROM_FONT_9X14
+	.incbin	"9x14.bin"
+
 /* POST: the host sets up vectors, BIOS data and chips; then the boot. */
 	.org	ROM_POST_ENTRY
 	cli
@@ -169,6 +181,8 @@ rom:
 	serve	0x11
 	.org	0xf859
 	serve	0x15
+	.org	ROM_FONT_OLD
+	.incbin	"8x8.bin", 0, 1024
 	.org	0xfe6e
 	serve	0x1a
 

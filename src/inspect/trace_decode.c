@@ -31,6 +31,7 @@ struct decode {
 
 #define CHS "drive {dl}, cylinder {@cylinder:d}, head {dh:d}, sector {@sector:d}, count {al:d}"
 #define PACKET "drive {dl}, lba {q[ds:si+8]:d}, count {w[ds:si+2]:d}, {@direction} {d[ds:si+4]:f}"
+#define FONT "{cx:d} glyphs of {bh:d} lines from {es:x}:{bp:x}, character {dx}, block {bl:d}"
 #define WINDOW "by {al:d}, rows {ch:d}-{dh:d}, columns {cl:d}-{dl:d}, attribute {bh}"
 
 static const struct decode decodes[] = {
@@ -47,6 +48,20 @@ static const struct decode decodes[] = {
     {0x10, "write_character", "{al:c}, count {cx:d}, page {bh:d}", "", PLAIN},
     {0x10, "teletype", "{al:c}", "", PLAIN},
     {0x10, "get_mode", "", "mode {al}, {ah:d} columns, page {bh:d}", PLAIN},
+    {0x10, "load_font", FONT, "", PLAIN},
+    {0x10, "load_8x14", "block {bl:d}", "", PLAIN},
+    {0x10, "load_8x8", "block {bl:d}", "", PLAIN},
+    {0x10, "select_fonts", "blocks {bl}", "", PLAIN},
+    {0x10, "load_8x16", "block {bl:d}", "", PLAIN},
+    {0x10, "set_font", FONT, "", PLAIN},
+    {0x10, "set_8x14", "block {bl:d}", "", PLAIN},
+    {0x10, "set_8x8", "block {bl:d}", "", PLAIN},
+    {0x10, "set_8x16", "block {bl:d}", "", PLAIN},
+    {0x10, "font_vector", "to {es:x}:{bp:x}", "", PLAIN},
+    {0x10, "graphics_font", "to {es:x}:{bp:x}, height {cx:d}, rows {bl:d} {dl:d}", "", PLAIN},
+    {0x10, "graphics_8x14", "rows {bl:d} {dl:d}", "", PLAIN},
+    {0x10, "graphics_8x8", "rows {bl:d} {dl:d}", "", PLAIN},
+    {0x10, "graphics_8x16", "rows {bl:d} {dl:d}", "", PLAIN},
     {0x10, "font_information", "font {bh}", "{es:x}:{bp:x}, height {cx:d}, last row {dl:d}", PLAIN},
     {0x10, "alternate_select", "function {bl}", "ax {ax}, bx {bx}, cx {cx}", PLAIN},
     {0x10, "write_string", "{@string}, row {dh:d}, column {dl:d}, attribute {bl}, mode {al:d}", "",
