@@ -1,4 +1,4 @@
-/* VGA registers for text modes. Register names and bits: IBM's Technical Reference. */
+/* The VGA's registers. Register names and bits: IBM's Technical Reference. */
 #include "device/vga.h"
 
 #include <string.h>
@@ -33,7 +33,9 @@ enum {
 #define STATUS1_DISABLED 0x01u
 #define STATUS1_VRETRACE 0x08u
 #define SEQ1_DOTS8 0x01u
+#define SEQ1_HALF_CLOCK 0x08u
 #define SEQ1_OFF 0x20u
+#define ATTR_LINE_GRAPHICS 0x04u
 #define CRTC11_PROTECT 0x80u
 
 enum { CRTC_HTOTAL, CRTC_HDISPLAY };
@@ -51,6 +53,7 @@ enum {
 	CRTC_VRETRACE_END,
 	CRTC_VDISPLAY,
 	CRTC_OFFSET,
+	CRTC_UNDERLINE,
 };
 
 /* Bits that exist. */
@@ -278,6 +281,7 @@ port_write(void *opaque, uint16_t reg, unsigned size, uint32_t word)
 	case SEQ_DATA:
 		if (s->seq_index < VGA_SEQ_COUNT)
 			s->seq[s->seq_index] = value & seq_bits[s->seq_index];
+		vga_update_window(chip);
 		break;
 	case PEL_MASK:
 		s->pel_mask = value;
@@ -325,13 +329,15 @@ vga_load_mode(struct vga *chip, const struct vga_mode *mode)
 	chip->s.attr_data = 0;
 	chip->s.pel_mask = 0xff;
 	load_palette(chip);
+	vga_update_window(chip);
 }
 
 void
-vga_init(struct vga *chip, struct clock *clock)
+vga_init(struct vga *chip, struct clock *clock, struct memory *mem)
 {
 	memset(chip, 0, sizeof(*chip));
 	chip->clock = clock;
+	chip->mem = mem;
 	vga_reset(chip);
 }
 
@@ -339,6 +345,7 @@ void
 vga_reset(struct vga *chip)
 {
 	memset(&chip->s, 0, sizeof(chip->s));
+	memset(chip->plane, 0, sizeof(chip->plane));
 	chip->s.enabled = 1;
 	vga_load_mode(chip, &vga_mode3);
 }
@@ -368,6 +375,23 @@ find_cursor(const struct vga *chip, struct vga_text *text)
 		text->cursor_last = text->cell_height - 1;
 }
 
+/* Which glyphs, and how their dots become the screen's. */
+static void
+find_glyphs(const struct vga *chip, struct vga_text *text)
+{
+	unsigned map = chip->s.seq[3];
+	/* Map B (attribute bit 3 clear) and A: two bits each, and one that selects odd 8 KB. */
+	unsigned b = (map & 3) << 1 | (map >> 4 & 1), a = (map >> 2 & 3) << 1 | (map >> 5 & 1);
+
+	text->font[0] = b;
+	text->font[1] = a;
+	text->dots = (chip->s.seq[1] & SEQ1_DOTS8) != 0 ? 8 : 9;
+	text->wide = (chip->s.seq[1] & SEQ1_HALF_CLOCK) != 0;
+	text->tall = (chip->s.crtc[CRTC_MAX_SCAN] & 0x80) != 0;
+	text->line_graphics = (chip->s.attr[16] & ATTR_LINE_GRAPHICS) != 0;
+	text->underline = chip->s.crtc[CRTC_UNDERLINE] & 0x1fu;
+}
+
 struct vga_text
 vga_text_layout(const struct vga *chip)
 {
@@ -394,6 +418,7 @@ vga_text_layout(const struct vga *chip)
 	    ((uint32_t)crtc[CRTC_START_HIGH] << 8 | crtc[CRTC_START_LOW]) % (text.size / 2);
 	text.blink = (chip->s.attr[16] & 0x08) != 0;
 	find_cursor(chip, &text);
+	find_glyphs(chip, &text);
 	return (text);
 }
 
@@ -407,7 +432,8 @@ uint32_t
 vga_colour(const struct vga *chip, unsigned colour)
 {
 	const uint8_t *attr = chip->s.attr;
-	unsigned index = attr[colour & 15] & 0x3fu;
+	/* Register 12h: the planes that count. */
+	unsigned index = attr[colour & attr[18] & 15] & 0x3fu;
 	uint32_t rgb = 0;
 
 	/* Colour select: bits 7..6 always, 5..4 if attribute mode control bit 7 says so. */
@@ -448,6 +474,7 @@ restored(void *owner)
 	for (unsigned i = 0; i < 256; i++)
 		for (unsigned part = 0; part < 3; part++)
 			s->dac[i][part] &= 0x3f;
+	vga_update_window(chip);
 	return (0);
 }
 
@@ -456,7 +483,7 @@ vga_section(struct vga *chip)
 {
 	return ((struct section){
 	    .id = "vga",
-	    .version = 1,
+	    .version = 2,
 	    .size = sizeof(chip->s),
 	    .data = &chip->s,
 	    .restored = restored,

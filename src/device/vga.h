@@ -1,9 +1,11 @@
 /*
- * VGA registers (IBM PS/2 Hardware Interface Technical Reference, "Video Subsystem"), as far as
- * text modes need them: all are kept and read back, the retrace bits run with the clock. The text
- * window at B8000 (or B0000) is guest RAM and not this chip's business.
+ * VGA (IBM PS/2 Hardware Interface Technical Reference, "Video Subsystem"), as far as text modes
+ * need it: all registers are kept and read back, the retrace bits run with the clock. The text window
+ * at B8000 (or B0000) is guest RAM; while the sequencer's memory mode leaves addresses as they are,
+ * which is how fonts get into plane 2, the window at A0000 leads to the four planes.
  *
- * Who shows the screen asks vga_text_layout() where things are, and vga_colour() for colours.
+ * Who shows the screen asks vga_text_layout() where things are, vga_colour() for colours and
+ * vga_glyph() for what characters look like.
  */
 #ifndef DEVICE_VGA_H
 #define DEVICE_VGA_H
@@ -13,6 +15,7 @@
 
 #include "bus/bus.h"
 #include "bus/clock.h"
+#include "bus/memory.h"
 #include "bus/section.h"
 
 /* The chip's registers are numbered by port: 3B0h is 0. */
@@ -23,6 +26,12 @@
 #define VGA_CRTC_COUNT 25
 #define VGA_GFX_COUNT 9
 #define VGA_ATTR_COUNT 21
+
+#define VGA_PLANES 4
+#define VGA_PLANE_SIZE 0x10000
+#define VGA_WINDOW_NAME "vga" /* of its region in the memory map */
+#define VGA_GLYPHS 256
+#define VGA_GLYPH_SIZE 32 /* bytes from one glyph to the next in plane 2 */
 
 #define VGA_TEXT_COLUMNS_MAX 132
 #define VGA_TEXT_ROWS_MAX 60
@@ -45,11 +54,14 @@ struct vga_state {
 	uint8_t dac_part;  /* 0 = red, 1 = green, 2 = blue comes next */
 	uint8_t dac_reading;
 	uint8_t dac[256][3];
+	uint8_t latch[VGA_PLANES];
 };
 
 struct vga {
 	struct vga_state s;
 	struct clock *clock;
+	struct memory *mem; /* its window is there; NULL: none */
+	uint8_t plane[VGA_PLANES][VGA_PLANE_SIZE];
 };
 
 /* All registers of a mode, as BIOSes tabulate them. */
@@ -80,13 +92,18 @@ struct vga_text {
 	unsigned cursor_row;
 	unsigned cursor_first; /* scan lines of the cell */
 	unsigned cursor_last;
-	bool blink; /* attribute bit 7 blinks, else it is a bright background */
+	bool blink;	    /* attribute bit 7 blinks, else it is a bright background */
+	unsigned underline; /* scan line of the cell */
+	unsigned dots;	    /* columns of dots in a cell, 8 or 9 */
+	bool wide, tall;    /* each dot twice, each scan line twice */
+	bool line_graphics; /* the ninth dot of C0h to DFh is like the eighth */
+	unsigned font[2];   /* which of vga_glyph()'s, by attribute bit 3 */
 };
 
 extern const struct port_ops vga_ports;
 
-/* Power on: mode 3 with the standard palette. */
-void vga_init(struct vga *chip, struct clock *clock);
+/* Power on: mode 3 with the standard palette, and no glyphs. MEM (or NULL) gets vga_window(). */
+void vga_init(struct vga *chip, struct clock *clock, struct memory *mem);
 void vga_reset(struct vga *chip);
 /* Load all registers, and the 64 colours of the text modes' palette. */
 void vga_load_mode(struct vga *chip, const struct vga_mode *mode);
@@ -95,6 +112,15 @@ struct vga_text vga_text_layout(const struct vga *chip);
 uint32_t vga_text_cell(const struct vga_text *text, unsigned row, unsigned column);
 /* What colour (0..15) of an attribute looks like: 0xRRGGBB. */
 uint32_t vga_colour(const struct vga *chip, unsigned colour);
+/* The window at A0000, for the memory map. */
+struct mem_region vga_window(struct vga *chip);
+/* The window follows the registers: RAM, or the planes. */
+void vga_update_window(struct vga *chip);
+/* Fill plane 2 with 256 glyphs of HEIGHT lines as font 0, and nothing else. */
+void vga_load_font(struct vga *chip, const uint8_t *font, unsigned height);
+/* The lines of character CH, up to VGA_GLYPH_SIZE of them, in FONT (0..7, by 8 KB of plane 2). */
+const uint8_t *vga_glyph(const struct vga *chip, unsigned font, uint8_t ch);
 struct section vga_section(struct vga *chip);
+struct section vga_memory_section(struct vga *chip);
 
 #endif

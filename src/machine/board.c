@@ -1,6 +1,7 @@
 /* The board: which chip sits at which ports, and where its lines lead. IBM PC/AT, PIIX-like. */
 #include <string.h>
 
+#include "bios/rom.h"
 #include "machine/machine.h"
 
 /* --- lines ---------------------------------------------------------------------------------------- */
@@ -177,7 +178,8 @@ init_chips(struct machine *m)
 	m->kbc.a20 = (struct line){.set = a20_line, .opaque = m, .number = 0};
 	m->kbc.reset = (struct line){.set = reset_line, .opaque = m};
 	i8237_init(&m->dma, m->mem);
-	vga_init(&m->vga, &m->clock);
+	vga_init(&m->vga, &m->clock, m->mem);
+	vga_load_font(&m->vga, bios_rom + ROM_FONT_8X16, 16);
 	portcf9_init(&m->portcf9, (struct line){.set = reset_line, .opaque = m});
 	portf0_init(&m->portf0, irq_line(m, 13));
 	post80_init(&m->post80);
@@ -239,6 +241,7 @@ static void
 map_memory(struct machine *m)
 {
 	const struct mem_region regions[] = {
+	    vga_window(&m->vga),
 	    {.gpa = 0xc0000, .size = 0x30000, .type = MEM_NONE, .name = "expansion"},
 	    {.gpa = ROM_BASE, .size = ROM_SIZE, .type = MEM_ROM, .name = "bios"},
 	    {.gpa = LAPIC_BASE,
@@ -275,6 +278,7 @@ board_reset(struct machine *m)
 	i8042_reset(&m->kbc);
 	i8237_reset(&m->dma);
 	vga_reset(&m->vga);
+	vga_load_font(&m->vga, bios_rom + ROM_FONT_8X16, 16);
 	portcf9_reset(&m->portcf9);
 	portf0_reset(&m->portf0);
 	post80_reset(&m->post80);
@@ -298,6 +302,7 @@ board_add_sections(struct machine *m, struct vmm_error *err)
 	    i8042_section(&m->kbc),
 	    i8237_section(&m->dma),
 	    vga_section(&m->vga),
+	    vga_memory_section(&m->vga),
 	    portcf9_section(&m->portcf9),
 	    portf0_section(&m->portf0),
 	    post80_section(&m->post80),

@@ -15,7 +15,7 @@ setup(void **state)
 {
 	(void)state;
 	fake_clock_init(&fake);
-	vga_init(&vga, &fake.clock);
+	vga_init(&vga, &fake.clock, NULL);
 	memset(&bus, 0, sizeof(bus));
 	bus_attach(&bus, "vga", &vga_ports, &vga, VGA_FIRST_PORT, VGA_PORTS, 0);
 	return (0);
