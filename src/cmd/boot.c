@@ -148,7 +148,7 @@ machine_config(const struct boot_options *opts)
 	    .no_reboot = opts->no_reboot,
 	    .debug_exit_port = opts->debug_exit_port,
 	    .coms = opts->nserial > 1 ? opts->nserial : 1,
-	    .engine = &engine_soft,
+	    .engine = opts->engine != NULL ? opts->engine : &engine_soft,
 	    .cpu_model = opts->cpu_model,
 	    .no_fpu = opts->cpu_model != 0 && opts->cpu_model - 1 < CPU_486,
 	    .no_apic = opts->cpu_model != 0 && opts->cpu_model - 1 < CPU_PENTIUM,

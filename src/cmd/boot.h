@@ -38,6 +38,7 @@ struct boot_options {
 	unsigned nimages;
 	char order; /* a, c, or 0: floppies first, then disks */
 	enum machine_clock clock;
+	const struct engine_ops *engine;
 	int cpu_model; /* as struct engine_world's */
 	bool ephemeral;
 	bool no_reboot;

@@ -58,7 +58,7 @@ static const struct {
     {"initrd", required_argument, OPT_INITRD, "F", "its initial RAM disk"},
     {"append", required_argument, OPT_APPEND, "S", "its command line"},
     {"boot", required_argument, OPT_BOOT, "a|c", "boot from floppies or from hard disks"},
-    {"engine", required_argument, OPT_ENGINE, "auto|soft", "the CPU engine"},
+    {"engine", required_argument, OPT_ENGINE, "auto|soft|kvm", "the CPU engine"},
     {"cpu", required_argument, OPT_CPU, "MODEL",
 	"8086, 286, 386, 486, pentium, p6 or x86-64 (the default)"},
     {"clock", required_argument, OPT_CLOCK, "host|icount", "what guest time follows"},
@@ -220,8 +220,7 @@ take_word(struct boot_options *opts, int option, const char *text)
 	switch (option) {
 	case OPT_ENGINE:
 		n = choose("engine", text, engines);
-		if (n == 2)
-			return (cmd_error(BOOT_COMMAND, "--engine kvm: not in this build"));
+		opts->engine = n == 2 ? &engine_kvm : &engine_soft;
 		return (n < 0 ? STATUS_ERROR : STATUS_OK);
 	case OPT_CLOCK:
 		n = choose("clock", text, clocks);

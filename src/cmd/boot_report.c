@@ -67,9 +67,11 @@ boot_failure_dump(const struct boot_run *run, const char *why)
 	struct vmm_error err;
 	struct subject subject;
 
-	fprintf(stderr, "hyve86: %s: %s at %04x:%04" PRIx64 " after %" PRIu64 " instructions\n",
-	    run->opts->name, why, s->sregs.seg[SEG_CS].selector, s->gpr.rip,
-	    vcpu_instructions(&m->vcpu));
+	fprintf(stderr, "hyve86: %s: %s at %04x:%04" PRIx64, run->opts->name, why,
+	    s->sregs.seg[SEG_CS].selector, s->gpr.rip);
+	if (!m->vcpu.ops->timed)
+		fprintf(stderr, " after %" PRIu64 " instructions", vcpu_instructions(&m->vcpu));
+	fprintf(stderr, "\n");
 	if (subject_from_machine(&subject, m, &err) != 0) {
 		cmd_fail(BOOT_COMMAND, &err);
 		dump_registers(m);

@@ -98,6 +98,14 @@ uint64_t cpu_hole_address(const struct cpu *cpu);
 const char *cpu_error(const struct cpu *cpu);
 /* The last faults and branches. */
 void cpu_history(const struct cpu *cpu, struct vcpu_history *out);
+/*
+ * What CPUID answers on MODEL to LEAF and SUBLEAF: EAX, EBX, ECX, EDX. APIC: it has a local APIC.
+ * Bits that follow the state (OSXSAVE) are 0, MONITOR and APIC as after a reset.
+ */
+void cpu_identify(
+    enum cpu_model model, bool apic, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+/* Bits of leaf 1 ECX that are features of the local APIC: x2APIC and the TSC deadline. */
+#define CPU_LEAF1_ECX_APIC (1u << 21 | 1u << 24)
 /* Length in bytes of the instruction at CS:RIP, 0 when it cannot be fetched or decoded. */
 unsigned cpu_instruction_length(struct cpu *cpu);
 

@@ -151,6 +151,16 @@ has_apic(const struct cpu *c)
 	    c->config.apic.read_msr != NULL && (identities[c->config.model].features & CPUID_APIC));
 }
 
+void
+cpu_identify(enum cpu_model model, bool apic, uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+	cpuid_leaf(&identities[model], leaf, subleaf, out);
+	if (leaf != 1 || apic)
+		return;
+	out[2] &= ~CPU_LEAF1_ECX_APIC;
+	out[3] &= ~CPUID_APIC;
+}
+
 /* Leaf 1 has bits that follow the state (SDM vol. 2A, CPUID; vol. 3A, 10.4.3). */
 static void
 cpuid_state_bits(const struct cpu *c, uint32_t out[4])
@@ -159,9 +169,7 @@ cpuid_state_bits(const struct cpu *c, uint32_t out[4])
 		out[2] |= CPUID_OSXSAVE;
 	if (!(c->s->msr.misc_enable & MISC_ENABLE_MONITOR))
 		out[2] &= ~CPUID_MONITOR;
-	if (!has_apic(c))
-		out[2] &= ~(CPUID_X2APIC | CPUID_TSC_DEADLINE);
-	if (!has_apic(c) || !(c->s->sregs.apic_base & APIC_BASE_EN))
+	if (!(c->s->sregs.apic_base & APIC_BASE_EN))
 		out[3] &= ~CPUID_APIC;
 }
 
@@ -171,7 +179,7 @@ do_cpuid(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	uint32_t out[4];
 
 	(void)op;
-	cpuid_leaf(&identities[c->config.model], (uint32_t)RAX(s), (uint32_t)RCX(s), out);
+	cpu_identify(c->config.model, has_apic(c), (uint32_t)RAX(s), (uint32_t)RCX(s), out);
 	if ((uint32_t)RAX(s) == 1)
 		cpuid_state_bits(c, out);
 	RAX(s) = out[0];

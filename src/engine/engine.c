@@ -84,3 +84,63 @@ vcpu_instructions(const struct vcpu *vcpu)
 {
 	return (vcpu->ops->instructions(vcpu));
 }
+
+/* --- VM entry and exit, as VT-x has them -------------------------------------------------------------- */
+
+/* The rule that lets the guest not enter, NULL when it can. */
+static const struct vmx_rule *
+broken_rule(const struct vcpu *vcpu)
+{
+	struct vmx_guest guest = vmx_guest(vcpu->state, vcpu->vmx);
+	uint64_t at;
+
+	if (vmx_pdptes_at(&guest, &at))
+		guest.has_pdptes =
+		    memory_read(vcpu->world.mem, at, guest.pdpte, sizeof(guest.pdpte));
+	return (vmx_check_entry(&guest));
+}
+
+/* The guest cannot enter: exit 33 with the failure bit, as the SDM's chapter on VM entries says. */
+static void
+entry_failed(struct vcpu *vcpu, const struct vmx_rule *rule)
+{
+	vcpu->exit = (struct engine_exit_info){
+	    .kind = ENGINE_ENTRY_FAILED,
+	    .reason = VMX_EXIT_ENTRY_GUEST_STATE | VMX_EXIT_ENTRY_FAILURE,
+	    .qualification = vmx_rule_qualification(rule),
+	    .rip = vcpu->state->gpr.rip,
+	};
+}
+
+void
+vcpu_note_exit(struct vcpu *vcpu)
+{
+	struct vmx *vmx = vcpu->vmx;
+
+	if (vcpu->exit.kind == ENGINE_DEBUG || vcpu->exit.kind == ENGINE_CANCELED ||
+	    vcpu->exit.kind == ENGINE_STOPPED || vcpu->exit.kind == ENGINE_ERROR)
+		return;
+	vmx->exit_reason = vcpu->exit.reason;
+	vmx->exit_qualification = vcpu->exit.qualification;
+	vmx->exit_instruction_length = vcpu->exit.instruction_length;
+	vmx->guest_physical_address = vcpu->exit.gpa;
+}
+
+bool
+vcpu_enter(struct vcpu *vcpu)
+{
+	const struct vmx_rule *broken;
+
+	if (!vcpu->entry_unchecked)
+		return (true);
+	vcpu->state->sregs.cr0 |= CR0_ET;
+	broken = broken_rule(vcpu);
+	if (broken != NULL) {
+		entry_failed(vcpu, broken);
+		vcpu_note_exit(vcpu);
+		return (false);
+	}
+	vcpu->vmx->entered = 1;
+	vcpu->entry_unchecked = false;
+	return (true);
+}

@@ -74,13 +74,36 @@ enum engine_option {
 	ENGINE_OPT_HYPERCALL = 1, /* VMCALL exits; else it is #UD */
 };
 
+/* What an engine that leaves the host's user space counts. */
+struct engine_counts {
+	uint64_t entries;     /* into the guest */
+	uint64_t ports;	      /* exits for port accesses, by instruction or by string */
+	uint64_t mmio;	      /* for memory that no memory is behind */
+	uint64_t msrs;	      /* for MSRs of the local APIC */
+	uint64_t windows;     /* because the guest could take an interrupt again */
+	uint64_t halts;	      /* HLT */
+	uint64_t signals;     /* because time was up, or by vcpu_kick() */
+	uint64_t interrupts;  /* delivered */
+	uint64_t state_calls; /* system calls that read or set registers */
+	uint64_t lent;	      /* times the built-in CPU went on where the engine could not */
+};
+
+/* What an instruction is taken to need, for engines that measure a budget in time. */
+#define ENGINE_INSTRUCTION_NS 4u
+
 struct vcpu;
 
 struct engine_ops {
 	const char *name;
+	/* It cannot count instructions: a budget is host time, ENGINE_INSTRUCTION_NS for each. */
+	bool timed;
+	/* 0, or -1 with errno, and more of the reason in vcpu->exit.text if that is not empty. */
 	int (*create)(struct vcpu *vcpu);
 	void (*destroy)(struct vcpu *vcpu);
-	/* Run for at most BUDGET instructions (UINT64_MAX: no limit). Fills vcpu->exit. */
+	/*
+	 * Run for at most BUDGET instructions (UINT64_MAX: no limit; 1: exactly one, of timed
+	 * engines too). Fills vcpu->exit; GPR and SREGS of the state are up to date then.
+	 */
 	void (*run)(struct vcpu *vcpu, uint64_t budget);
 	/* Bring the groups of vcpu->state up to date / take over those marked dirty. */
 	void (*pull)(struct vcpu *vcpu, unsigned groups);
@@ -92,7 +115,7 @@ struct engine_ops {
 	/* Level of INTR changed; an NMI edge came. */
 	void (*set_intr)(struct vcpu *vcpu, bool level);
 	void (*raise_nmi)(struct vcpu *vcpu);
-	/* Instructions retired since creation. */
+	/* Instructions retired since creation; of timed engines those that ran alone. */
 	uint64_t (*instructions)(const struct vcpu *vcpu);
 	/* A debugger's breakpoints from now on. 0, or -1: too many, or of a kind not to be had. */
 	int (*watch)(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n);
@@ -108,10 +131,12 @@ struct vcpu {
 	unsigned options;     /* enum engine_option */
 	bool entry_unchecked; /* the first run, or a state set from outside: check VM entry */
 	struct engine_exit_info exit;
+	struct engine_counts counts;
 	void *engine; /* the engine's own */
 };
 
-extern const struct engine_ops engine_soft;
+extern const struct engine_ops engine_soft; /* the built-in CPU */
+extern const struct engine_ops engine_kvm;  /* Linux KVM */
 
 /*
  * Prepare VCPU on engine OPS. STATE, VMX and what WORLD points to stay the caller's and must live
@@ -122,7 +147,7 @@ int vcpu_create(struct vcpu *vcpu, const struct engine_ops *ops, struct vcpu_sta
 void vcpu_destroy(struct vcpu *vcpu);
 /* Run until an exit or until BUDGET instructions are done; the exit is in vcpu->exit. */
 void vcpu_run(struct vcpu *vcpu, uint64_t budget);
-/* Before reading, and after changing, the groups (enum vcpu_group) of vcpu->state. */
+/* Before reading or changing, and after changing, the groups (enum vcpu_group) of vcpu->state. */
 void vcpu_pull(struct vcpu *vcpu, unsigned groups);
 void vcpu_push(struct vcpu *vcpu, unsigned groups);
 void vcpu_kick(struct vcpu *vcpu);
@@ -133,5 +158,15 @@ uint64_t vcpu_instructions(const struct vcpu *vcpu);
 /* A debugger's N breakpoints from now on: at them run() ends with ENGINE_DEBUG. 0 or -1. */
 int vcpu_watch(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n);
 void vcpu_history(const struct vcpu *vcpu, struct vcpu_history *out);
+
+/* For engines. */
+
+/*
+ * If the state is not known to be good (entry_unchecked): do what VM entry checks, and fill in the
+ * exit when it fails. Whether the guest may run.
+ */
+bool vcpu_enter(struct vcpu *vcpu);
+/* Let vmmctl see vcpu->exit, if it is one of VT-x. */
+void vcpu_note_exit(struct vcpu *vcpu);
 
 #endif

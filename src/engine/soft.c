@@ -42,31 +42,6 @@ soft_destroy(struct vcpu *vcpu)
 	vcpu->engine = NULL;
 }
 
-/* The rule that lets the guest not enter, NULL when it can. */
-static const struct vmx_rule *
-broken_rule(const struct vcpu *vcpu)
-{
-	struct vmx_guest guest = vmx_guest(vcpu->state, vcpu->vmx);
-	uint64_t at;
-
-	if (vmx_pdptes_at(&guest, &at))
-		guest.has_pdptes =
-		    memory_read(vcpu->world.mem, at, guest.pdpte, sizeof(guest.pdpte));
-	return (vmx_check_entry(&guest));
-}
-
-/* The guest cannot enter: exit 33 with the failure bit, as the SDM's chapter on VM entries says. */
-static void
-entry_failed(struct vcpu *vcpu, const struct vmx_rule *rule)
-{
-	vcpu->exit = (struct engine_exit_info){
-	    .kind = ENGINE_ENTRY_FAILED,
-	    .reason = VMX_EXIT_ENTRY_GUEST_STATE | VMX_EXIT_ENTRY_FAILURE,
-	    .qualification = vmx_rule_qualification(rule),
-	    .rip = vcpu->state->gpr.rip,
-	};
-}
-
 /* The exits that VT-x has a reason for, with the length of the instruction at RIP. */
 static void
 vmx_exit(struct vcpu *vcpu, enum engine_exit kind, uint32_t reason, bool length)
@@ -152,45 +127,20 @@ describe_exit(struct vcpu *vcpu, enum cpu_exit why)
 	}
 }
 
-/* The exit fields that vmmctl shows. */
-static void
-note_exit(struct vcpu *vcpu)
-{
-	struct vmx *vmx = vcpu->vmx;
-
-	if (vcpu->exit.kind == ENGINE_DEBUG || vcpu->exit.kind == ENGINE_CANCELED ||
-	    vcpu->exit.kind == ENGINE_STOPPED || vcpu->exit.kind == ENGINE_ERROR)
-		return;
-	vmx->exit_reason = vcpu->exit.reason;
-	vmx->exit_qualification = vcpu->exit.qualification;
-	vmx->exit_instruction_length = vcpu->exit.instruction_length;
-	vmx->guest_physical_address = vcpu->exit.gpa;
-}
-
 static void
 soft_run(struct vcpu *vcpu, uint64_t budget)
 {
 	struct cpu *cpu = vcpu->engine;
-	const struct vmx_rule *broken;
 	enum cpu_exit why;
 
-	if (vcpu->entry_unchecked) {
-		vcpu->state->sregs.cr0 |= CR0_ET;
-		broken = broken_rule(vcpu);
-		if (broken != NULL) {
-			entry_failed(vcpu, broken);
-			note_exit(vcpu);
-			return;
-		}
-		vcpu->vmx->entered = 1;
-		vcpu->entry_unchecked = false;
-	}
+	if (!vcpu_enter(vcpu))
+		return;
 	vcpu->exit = (struct engine_exit_info){.rip = vcpu->state->gpr.rip};
 	why = cpu_run(cpu, budget);
 	cpu_pull(cpu);
 	vcpu->exit.rip = vcpu->state->gpr.rip;
 	describe_exit(vcpu, why);
-	note_exit(vcpu);
+	vcpu_note_exit(vcpu);
 }
 
 static void

@@ -85,6 +85,7 @@ cr8_follows(void *opaque, uint64_t value)
 {
 	struct machine *m = opaque;
 
+	vcpu_pull(&m->vcpu, VCPU_SREGS);
 	m->state->sregs.cr8 = value;
 	vcpu_push(&m->vcpu, VCPU_SREGS);
 }
@@ -92,8 +93,9 @@ cr8_follows(void *opaque, uint64_t value)
 static uint64_t
 tsc_offset(void *opaque)
 {
-	const struct machine *m = opaque;
+	struct machine *m = opaque;
 
+	vcpu_pull(&m->vcpu, VCPU_MSR);
 	return (m->state->msr.tsc_offset);
 }
 

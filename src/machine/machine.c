@@ -10,7 +10,6 @@
 #define POLL_NS 10000000ull /* how often the host is asked, while the guest runs */
 #define BUDGET 100000u	    /* instructions between two looks at the clock */
 #define BUDGET_MIN 500u
-#define HOST_NS 4u		 /* what an instruction is taken to cost, when a timer is near */
 #define ICOUNT_EPOCH 946684800ll /* 2000-01-01: where CMOS starts then */
 #define IDLE_NS 50000000ull	 /* the longest sleep between two looks */
 #define CMOS_SHUTDOWN 0x0f
@@ -127,6 +126,7 @@ init_history(struct machine *m, struct vmm_error *err)
 void
 machine_update(struct machine *m)
 {
+	vcpu_pull(&m->vcpu, VCPU_ALL);
 	counts_update(m);
 	vcpu_history(&m->vcpu, &m->history.cpu);
 	m->history.bios = m->bios.recent;
@@ -160,6 +160,7 @@ wake_up(void *opaque, uint64_t deadline)
 	(void)deadline;
 	if (m->state->events.activity != VCPU_HLT)
 		return;
+	vcpu_pull(&m->vcpu, VCPU_EVENTS);
 	m->state->events.activity = VCPU_ACTIVE;
 	vcpu_push(&m->vcpu, VCPU_EVENTS);
 }
@@ -266,8 +267,8 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 		world.apic = lapic_port(&m->lapic);
 	if (vcpu_create(&m->vcpu, config->engine, m->state, vmm_vmx(ctx, 0), &world,
 		config->engine_options) != 0)
-		return (vmm_fail(
-		    err, errno, "%s: cannot make a vCPU: %s", vmm_name(ctx), strerror(errno)));
+		return (vmm_fail(err, errno, "%s: cannot make a vCPU: %s", vmm_name(ctx),
+		    m->vcpu.exit.text[0] != '\0' ? m->vcpu.exit.text : strerror(errno)));
 	if (build(m, err) == 0)
 		return (0);
 	vcpu_destroy(&m->vcpu);
@@ -492,16 +493,17 @@ poll_host(struct machine *m)
 static uint64_t
 budget(struct machine *m)
 {
-	uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock), n;
+	uint64_t next = clock_next(&m->clock), now = clock_now(&m->clock), n, most;
 
+	most = m->vcpu.ops->timed ? POLL_NS / ENGINE_INSTRUCTION_NS : BUDGET;
 	if (next <= now)
-		return (1);
+		return (m->vcpu.ops->timed ? BUDGET_MIN : 1);
 	/* Rounded up, without overflow when no timer is armed. */
 	if (m->config.clock == MACHINE_CLOCK_ICOUNT)
 		n = (next - now - 1) / MACHINE_ICOUNT_NS + 1;
 	else
-		n = (next - now) / HOST_NS + BUDGET_MIN;
-	return (n < BUDGET ? n : BUDGET);
+		n = (next - now) / ENGINE_INSTRUCTION_NS + BUDGET_MIN;
+	return (n < most ? n : most);
 }
 
 /* While paused: the host waits for who lets the machine go on. */

@@ -1,0 +1,548 @@
+/*
+ * The KVM engine: a vCPU of Linux KVM behind the engine seam. The interrupt chips are ours, so that
+ * a VM can move between engines; KVM is given one vector at a time, when the guest can take it.
+ */
+#include <sys/ioctl.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/kvm.h"
+
+/* The shortest time slice: shorter ones could end before the guest ran at all. */
+#define SLICE_MIN_NS 100000ull
+#define NS 1000000000ull
+
+int
+kvm_failed(struct vcpu *vcpu, const char *what)
+{
+	vcpu->exit.kind = ENGINE_ERROR;
+	if (errno == EFAULT)
+		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text),
+		    "%s: guest memory is not there: is its file system full?", what);
+	else
+		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s: %s", what, strerror(errno));
+	return (-1);
+}
+
+/* --- the thread and its time ------------------------------------------------------------------------- */
+
+/* KVM_KICK_SIGNAL ends KVM_RUN, and does nothing outside of it. */
+static int
+set_signal_mask(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	struct {
+		struct kvm_signal_mask head;
+		uint64_t set;
+	} __attribute__((packed)) mask = {.head.len = sizeof(mask.set)};
+	sigset_t kick, set;
+
+	sigemptyset(&kick);
+	sigaddset(&kick, KVM_KICK_SIGNAL);
+	pthread_sigmask(SIG_BLOCK, &kick, &set);
+	sigdelset(&set, KVM_KICK_SIGNAL);
+	memcpy(&mask.set, &set, sizeof(mask.set));
+	return (ioctl(k->cpu, KVM_SET_SIGNAL_MASK, &mask) != 0
+		? kvm_failed(vcpu, "KVM_SET_SIGNAL_MASK")
+		: 0);
+}
+
+/* Make this thread the one that runs the vCPU. */
+static int
+take_thread(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	struct sigevent event = {
+	    .sigev_notify = SIGEV_THREAD_ID,
+	    .sigev_signo = KVM_KICK_SIGNAL,
+	    ._sigev_un._tid = gettid(),
+	};
+
+	if (k->has_thread && pthread_equal(k->thread, pthread_self()))
+		return (0);
+	if (k->has_thread)
+		timer_delete(k->timer);
+	k->has_thread = false;
+	if (set_signal_mask(vcpu) != 0)
+		return (-1);
+	if (timer_create(CLOCK_MONOTONIC, &event, &k->timer) != 0)
+		return (kvm_failed(vcpu, "timer_create"));
+	k->thread = pthread_self();
+	k->has_thread = true;
+	return (0);
+}
+
+/* After BUDGET instructions' worth of host time a signal ends KVM_RUN. */
+static void
+start_slice(struct kvm_engine *k, uint64_t budget)
+{
+	struct itimerspec when = {0};
+	uint64_t ns = budget * ENGINE_INSTRUCTION_NS;
+
+	if (budget <= UINT64_MAX / ENGINE_INSTRUCTION_NS) {
+		ns = ns < SLICE_MIN_NS ? SLICE_MIN_NS : ns;
+		when.it_value.tv_sec = (time_t)(ns / NS);
+		when.it_value.tv_nsec = (long)(ns % NS);
+	}
+	timer_settime(k->timer, 0, &when, NULL);
+}
+
+/* A signal ended KVM_RUN: take it, so that the next one can run. */
+static void
+drain_signals(void)
+{
+	const struct timespec now = {0};
+	sigset_t kick;
+
+	sigemptyset(&kick);
+	sigaddset(&kick, KVM_KICK_SIGNAL);
+	while (sigtimedwait(&kick, NULL, &now) > 0)
+		continue;
+}
+
+/* --- entering the guest --------------------------------------------------------------------------------- */
+
+/* KVM_EXIT_* only has the local APIC's task priority by run->cr8. */
+static void
+follow_cr8(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+
+	if (k->run->cr8 == k->cr8)
+		return;
+	k->cr8 = k->run->cr8;
+	if (vcpu->world.apic.write_cr8 != NULL)
+		vcpu->world.apic.write_cr8(vcpu->world.apic.opaque, k->cr8);
+}
+
+static void
+remember_entry(struct kvm_engine *k)
+{
+	k->entry_regs = k->run->s.regs.regs;
+	k->entry_sregs = k->run->s.regs.sregs;
+	k->entry_unfinished = k->unfinished;
+}
+
+/* REFUSED: it may be for the registers that were to be taken over. */
+static int
+run_failed(struct vcpu *vcpu, bool refused)
+{
+	if (errno != EINVAL || !refused)
+		return (kvm_failed(vcpu, "KVM_RUN"));
+	vcpu->exit.kind = ENGINE_ERROR;
+	snprintf(vcpu->exit.text, sizeof(vcpu->exit.text),
+	    "KVM refuses this state of the vCPU (KVM_RUN: %s); --engine soft may take it",
+	    strerror(errno));
+	return (-1);
+}
+
+int
+kvm_enter_guest(struct vcpu *vcpu, bool complete_only)
+{
+	struct kvm_engine *k = vcpu->engine;
+	bool refused = k->run->kvm_dirty_regs != 0;
+	int result;
+
+	if (!complete_only)
+		remember_entry(k);
+	k->run->cr8 = k->cr8;
+	atomic_store(&k->inside, true);
+	__atomic_store_n(
+	    &k->run->immediate_exit, complete_only || atomic_load(&k->kicked), __ATOMIC_SEQ_CST);
+	result = ioctl(k->cpu, KVM_RUN, 0);
+	atomic_store(&k->inside, false);
+	k->unfinished = false;
+	k->had = k->dirty = 0;
+	k->run->kvm_dirty_regs = 0;
+	k->exit_rip = k->run->s.regs.regs.rip;
+	k->exit_cs_base = k->run->s.regs.sregs.cs.base;
+	follow_cr8(vcpu);
+	if (result == 0)
+		return (0);
+	return (errno == EINTR ? 1 : run_failed(vcpu, refused));
+}
+
+/*
+ * Have KVM finish the instruction of the last exit, so that the registers are those behind it. It
+ * may exit again on the way, if it has more to ask for.
+ */
+static bool
+complete(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	int result;
+
+	while (k->unfinished) {
+		result = kvm_enter_guest(vcpu, true);
+		if (result < 0 || (result == 0 && !kvm_handle_exit(vcpu)))
+			return (false);
+	}
+	return (true);
+}
+
+/*
+ * Hand over what was changed. KVM finishes the last exit's instruction after it has taken the
+ * registers: it skips an OUT whose RIP is unchanged, which is what is wanted; who moved RIP away
+ * wants it left there.
+ */
+static bool
+hand_over(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	const struct vcpu_state *s = vcpu->state;
+	unsigned dirty = k->dirty;
+	bool moved = ((dirty & VCPU_GPR) && s->gpr.rip != k->exit_rip) ||
+	    ((dirty & VCPU_SREGS) && s->sregs.seg[SEG_CS].base != k->exit_cs_base);
+
+	if (k->unfinished && moved) {
+		struct vcpu_state wanted = *s;
+
+		if (!complete(vcpu))
+			return (false);
+		*vcpu->state = wanted;
+		k->dirty = dirty;
+		k->had |= dirty;
+	}
+	if (k->map_changed && kvm_update_slots(vcpu) != 0)
+		return (false);
+	return (k->dirty == 0 || kvm_push_groups(vcpu) == 0);
+}
+
+/* Whether the guest takes an interrupt before its next instruction. */
+static bool
+can_interrupt(const struct vcpu *vcpu)
+{
+	const struct kvm_engine *k = vcpu->engine;
+
+	/* Somebody wrote FLAGS since KVM told: the instruction that asked for it is over. */
+	if (k->run->kvm_dirty_regs & KVM_SYNC_X86_REGS)
+		return (k->unfinished && (k->run->s.regs.regs.rflags & RFLAGS_IF));
+	return (k->run->if_flag && k->run->ready_for_interrupt_injection);
+}
+
+/* Give the guest an interrupt that waits, or have KVM tell when it can take it. */
+static bool
+inject(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	struct kvm_interrupt irq;
+	int vector;
+
+	k->entry_vector = -1;
+	k->run->request_interrupt_window = 0;
+	if (k->nmi) {
+		k->nmi = false;
+		if (ioctl(k->cpu, KVM_NMI, 0) != 0)
+			return (kvm_failed(vcpu, "KVM_NMI") == 0);
+	}
+	if (!k->intr)
+		return (true);
+	if (!can_interrupt(vcpu)) {
+		k->run->request_interrupt_window = 1;
+		return (true);
+	}
+	vector = vcpu->world.int_ack != NULL ? vcpu->world.int_ack(vcpu->world.int_ack_opaque) : -1;
+	if (vector < 0)
+		return (true);
+	irq.irq = (uint32_t)vector;
+	if (ioctl(k->cpu, KVM_INTERRUPT, &irq) != 0)
+		return (kvm_failed(vcpu, "KVM_INTERRUPT") == 0);
+	k->entry_vector = vector;
+	vcpu->counts.interrupts++;
+	k->run->request_interrupt_window = k->intr;
+	return (true);
+}
+
+/* HLT ends with an interrupt that is not masked, and with an NMI. */
+static bool
+stays_halted(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	struct vcpu_state *s = vcpu->state;
+
+	if (s->events.activity != VCPU_HLT)
+		return (false);
+	kvm_pull_groups(vcpu, VCPU_GPR);
+	if (!k->nmi && !(k->intr && (s->gpr.rflags & RFLAGS_IF)))
+		return (true);
+	s->events.activity = VCPU_ACTIVE;
+	return (false);
+}
+
+static void
+halted(struct vcpu *vcpu)
+{
+	vcpu->exit.kind = ENGINE_HLT;
+	vcpu->exit.reason = VMX_EXIT_HLT;
+	vcpu->exit.instruction_length = 1;
+}
+
+/* One entry and what comes of it. False: the run is over. */
+static bool
+turn(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	int result;
+
+	if (stays_halted(vcpu)) {
+		halted(vcpu);
+		return (false);
+	}
+	if (!hand_over(vcpu) || !inject(vcpu))
+		return (false);
+	vcpu->counts.entries++;
+	result = kvm_enter_guest(vcpu, false);
+	if (result == 0)
+		return (kvm_handle_exit(vcpu));
+	if (result < 0)
+		return (false);
+	drain_signals();
+	vcpu->counts.signals++;
+	atomic_store(&k->kicked, false);
+	vcpu->exit.kind = ENGINE_CANCELED;
+	return (false);
+}
+
+/* --- debugging --------------------------------------------------------------------------------------------- */
+
+#define DEBUG_REGISTERS 4
+
+/* DR7's bits for WATCH as breakpoint I (SDM vol. 3B, 17.2.4). */
+static uint64_t
+dr7_of(const struct cpu_watch *watch, unsigned i)
+{
+	uint64_t type = watch->kinds & WATCH_READ ? 3 : watch->kinds & WATCH_WRITE ? 1 : 0;
+	uint64_t length = type == 0 ? 0 : watch->bytes == 8 ? 2 : watch->bytes - 1;
+
+	return (2ull << i * 2 | (type | length << 2) << (16 + i * 4));
+}
+
+/* Have the processor step, and stop at breakpoints; or neither. */
+static bool
+set_debug(struct vcpu *vcpu, bool step)
+{
+	struct kvm_engine *k = vcpu->engine;
+	struct kvm_guest_debug debug = {0};
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < k->nwatches; i++) {
+		if (k->watch[i].kinds & WATCH_PORT)
+			continue;
+		debug.arch.debugreg[n] = k->watch[i].address;
+		debug.arch.debugreg[7] |= dr7_of(&k->watch[i], n++);
+	}
+	if (n > 0)
+		debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
+	if (step)
+		debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+	if (debug.control == 0 && k->debug == 0)
+		return (true);
+	k->debug = debug.control;
+	return (ioctl(k->cpu, KVM_SET_GUEST_DEBUG, &debug) == 0 ||
+	    kvm_failed(vcpu, "KVM_SET_GUEST_DEBUG") == 0);
+}
+
+/* Breakpoints that the processor can watch: four, of 1, 2, 4 or 8 bytes. */
+static int
+kvm_watch(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n)
+{
+	struct kvm_engine *k = vcpu->engine;
+	unsigned registers = 0;
+
+	if (n > CPU_WATCH_MAX)
+		return (-1);
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t bytes = list[i].bytes;
+
+		if (list[i].kinds & WATCH_PORT)
+			continue;
+		if (!(list[i].kinds & WATCH_EXEC) &&
+		    (bytes == 0 || bytes > 8 || (bytes & (bytes - 1)) != 0 ||
+			list[i].address % bytes != 0))
+			return (-1);
+		registers++;
+	}
+	if (registers > DEBUG_REGISTERS)
+		return (-1);
+	memcpy(k->watch, list, n * sizeof(*list));
+	k->nwatches = n;
+	return (0);
+}
+
+/* A breakpoint where the guest stands does not stop it again: RF (SDM vol. 3B, 17.3.1.1). */
+static void
+pass_breakpoint(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	struct vcpu_state *s = vcpu->state;
+
+	if (k->nwatches == 0)
+		return;
+	kvm_pull_groups(vcpu, VCPU_GPR);
+	s->gpr.rflags |= RFLAGS_RF;
+	k->dirty |= VCPU_GPR;
+}
+
+/* --- the operations ------------------------------------------------------------------------------------------ */
+
+/* The caller does what the instruction asked for: KVM must forget it, the registers stay. */
+static void
+drop_instruction(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	struct vcpu_gprs gpr = vcpu->state->gpr;
+
+	if (!complete(vcpu))
+		return;
+	vcpu->state->gpr = gpr;
+	k->had |= VCPU_GPR;
+	k->dirty |= VCPU_GPR;
+}
+
+/* The registers, and the exit, as everybody may look at them between two runs. */
+static void
+finish(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	const struct engine_exit_info why = vcpu->exit;
+
+	if (why.kind == ENGINE_INOUT || why.kind == ENGINE_PAGING)
+		drop_instruction(vcpu);
+	else if (k->unfinished && hand_over(vcpu) && complete(vcpu))
+		vcpu->exit = why;
+	kvm_pull_groups(vcpu, VCPU_GPR | VCPU_SREGS);
+	vcpu->exit.rip = vcpu->state->gpr.rip;
+	vcpu_note_exit(vcpu);
+}
+
+static void
+kvm_run_vcpu(struct vcpu *vcpu, uint64_t budget)
+{
+	struct kvm_engine *k = vcpu->engine;
+	uint64_t signals = vcpu->counts.signals;
+	bool step = budget == 1;
+
+	k->dirty |= vcpu->entry_unchecked ? VCPU_SREGS : 0;
+	if (!vcpu_enter(vcpu))
+		return;
+	vcpu->exit = (struct engine_exit_info){.kind = ENGINE_CANCELED};
+	k->stopped = false;
+	if (take_thread(vcpu) != 0 || !set_debug(vcpu, step)) {
+		finish(vcpu);
+		return;
+	}
+	pass_breakpoint(vcpu);
+	start_slice(k, step ? UINT64_MAX : budget);
+	while (turn(vcpu) && !(step && k->unfinished))
+		continue;
+	finish(vcpu);
+	k->steps += step && vcpu->counts.signals == signals;
+}
+
+static void
+kvm_destroy(struct vcpu *vcpu)
+{
+	memory_unlisten(vcpu->world.mem, vcpu->engine);
+	kvm_end(vcpu->engine);
+	vcpu->engine = NULL;
+}
+
+static void
+kvm_pull(struct vcpu *vcpu, unsigned groups)
+{
+	struct kvm_engine *k = vcpu->engine;
+
+	if (k->lending)
+		vcpu_pull(&k->lent, groups);
+	else
+		kvm_pull_groups(vcpu, groups);
+}
+
+static void
+kvm_push(struct vcpu *vcpu, unsigned groups)
+{
+	struct kvm_engine *k = vcpu->engine;
+
+	if (k->lending)
+		vcpu_push(&k->lent, groups);
+	k->dirty |= groups;
+	k->had |= groups;
+}
+
+static void
+kvm_kick(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+
+	atomic_store(&k->kicked, true);
+	__atomic_store_n(&k->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	if (k->lending)
+		vcpu_kick(&k->lent);
+	if (atomic_load(&k->inside))
+		pthread_kill(k->thread, KVM_KICK_SIGNAL);
+}
+
+static void
+kvm_stop(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+
+	k->stopped = true;
+	if (k->lending)
+		vcpu_stop(&k->lent);
+}
+
+static void
+kvm_set_intr(struct vcpu *vcpu, bool level)
+{
+	struct kvm_engine *k = vcpu->engine;
+
+	k->intr = level;
+	if (k->lending)
+		vcpu_set_intr(&k->lent, level);
+}
+
+static void
+kvm_raise_nmi(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+
+	k->nmi = true;
+}
+
+static void
+kvm_history(const struct vcpu *vcpu, struct vcpu_history *out)
+{
+	const struct kvm_engine *k = vcpu->engine;
+
+	*out = k->history;
+}
+
+/* KVM does not count them. */
+static uint64_t
+kvm_instructions(const struct vcpu *vcpu)
+{
+	const struct kvm_engine *k = vcpu->engine;
+
+	return (k->steps);
+}
+
+const struct engine_ops engine_kvm = {
+    .name = "kvm",
+    .timed = true,
+    .create = kvm_make,
+    .destroy = kvm_destroy,
+    .run = kvm_run_vcpu,
+    .pull = kvm_pull,
+    .push = kvm_push,
+    .kick = kvm_kick,
+    .stop = kvm_stop,
+    .set_intr = kvm_set_intr,
+    .raise_nmi = kvm_raise_nmi,
+    .instructions = kvm_instructions,
+    .watch = kvm_watch,
+    .history = kvm_history,
+};

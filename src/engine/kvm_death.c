@@ -1,0 +1,115 @@
+/*
+ * After KVM_EXIT_SHUTDOWN: which instruction did it, and by which exceptions. KVM does not tell, and
+ * on AMD it has reset the registers before anybody could look. But nothing left the guest since the
+ * last entry, so the built-in CPU goes the same way again from there, on a copy of memory.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/kvm.h"
+
+#define TRY_MAX 20000000u /* instructions: a fifth of a second or less */
+
+/* What KVM left after a shutdown on AMD: the registers of a reset. */
+static bool
+was_reset(const struct kvm_engine *k)
+{
+	return (k->run->s.regs.regs.rip == 0xfff0 && k->run->s.regs.sregs.cs.selector == 0xf000);
+}
+
+/* The vCPU as it entered last, with the interrupt that it was given. */
+static void
+entry_state(const struct vcpu *vcpu, struct vcpu_state *out)
+{
+	const struct kvm_engine *k = vcpu->engine;
+
+	*out = *vcpu->state;
+	kvm_regs_to(&k->entry_regs, &out->gpr);
+	kvm_sregs_to(&k->entry_sregs, &out->sregs);
+	out->events = (struct vcpu_events){.inject_type = EVENT_NONE};
+	if (k->entry_vector < 0)
+		return;
+	out->events.inject_type = EVENT_HW_INTR;
+	out->events.inject_vector = (uint8_t)k->entry_vector;
+}
+
+/* Ports swallow what is written and answer nothing: only the instruction of the last exit asks. */
+struct attempt {
+	struct vcpu_state state;
+	struct memory mem;
+	struct bus bus;
+	struct vcpu vcpu;
+	struct vmx vmx;
+};
+
+/* Run FROM to its death. False: it does not die like that. */
+static bool
+try_death(const struct vcpu *dead, struct attempt *a, uint64_t budget)
+{
+	const struct engine_world world = {.mem = &a->mem, .bus = &a->bus};
+	bool died;
+
+	a->vmx = *dead->vmx;
+	if (memory_copy(&a->mem, dead->world.mem) != 0)
+		return (false);
+	died = vcpu_create(&a->vcpu, &engine_soft, &a->state, &a->vmx, &world, dead->options) == 0;
+	if (died) {
+		a->vcpu.entry_unchecked = false;
+		vcpu_run(&a->vcpu, budget);
+		died = a->vcpu.exit.kind == ENGINE_TRIPLE_FAULT;
+		if (died)
+			vcpu_history(&a->vcpu, &((struct kvm_engine *)dead->engine)->history);
+		vcpu_destroy(&a->vcpu);
+	}
+	memory_fini(&a->mem);
+	return (died);
+}
+
+/* Where KVM kept the registers, they must be the ones that the attempt ends with. */
+static bool
+agrees(const struct kvm_engine *k, const struct attempt *a)
+{
+	return (was_reset(k) ||
+	    (a->state.gpr.rip == k->run->s.regs.regs.rip &&
+		a->state.sregs.seg[SEG_CS].base == k->run->s.regs.sregs.cs.base));
+}
+
+static bool
+found(struct vcpu *vcpu, struct attempt *a)
+{
+	struct kvm_engine *k = vcpu->engine;
+
+	entry_state(vcpu, &a->state);
+	if (try_death(vcpu, a, TRY_MAX) && agrees(k, a))
+		return (true);
+	if (was_reset(k))
+		return (false);
+	/* From the registers that KVM has: the last instruction alone. */
+	a->state = *vcpu->state;
+	a->state.events = (struct vcpu_events){.inject_type = EVENT_NONE};
+	return (try_death(vcpu, a, 1));
+}
+
+void
+kvm_find_death(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	struct attempt *a = calloc(1, sizeof(*a));
+	bool reset = was_reset(k);
+
+	k->had = VCPU_ALL;
+	k->dirty = VCPU_ALL;
+	kvm_regs_to(reset ? &k->entry_regs : &k->run->s.regs.regs, &vcpu->state->gpr);
+	kvm_sregs_to(reset ? &k->entry_sregs : &k->run->s.regs.sregs, &vcpu->state->sregs);
+	if (a != NULL && found(vcpu, a)) {
+		*vcpu->state = a->state;
+		vcpu->exit.instruction_length = a->vcpu.exit.instruction_length;
+	} else {
+		memset(&k->history, 0, sizeof(k->history));
+		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s",
+		    reset ? "KVM forgot the registers: these are those of its last entry"
+			  : "KVM does not tell which exceptions led to it");
+	}
+	free(a);
+}
