@@ -6,6 +6,7 @@
  * one line in words on standard error.
  */
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,7 +22,9 @@
 #include "vmm/vmm.h"
 
 #define COMMAND "bhyve"
-#define SYNOPSIS COMMAND " [-behBHP] [-m MB] [-M MB] [-c N] [-p CPU] [-s SLOT,DRIVER[,FILE]]... VM"
+#define SYNOPSIS \
+	COMMAND " [-behvBHP] [-m MB] [-M MB] [-c N] [-p CPU] [-s SLOT,DRIVER[,FILE]]... [-E " \
+		"ENGINE] VM"
 #define BSP 0
 #define BUDGET 1000000u /* instructions between two looks for signals and clients */
 #define REST_MS 10
@@ -45,6 +48,8 @@ static const struct cmd_option options[] = {
     {'x', NULL, "all vCPUs on one host CPU (as it is with one)"},
     {'t', "HZ", "time slice of -x (not in this build)"},
     {'z', "HZ", "guest HZ (not in this build)"},
+    {'E', "ENGINE", "CPU engine: auto (the faster one), soft, kvm; also --engine"},
+    {'v', NULL, "tell which engine was chosen, and why"},
     {'h', NULL, "show this"},
     {0, NULL, NULL},
 };
@@ -153,6 +158,15 @@ take_option(int c, struct bhyve_options *opts)
 		return (STATUS_OK);
 	case 'P':
 		opts->pause_exit = true;
+		return (STATUS_OK);
+	case 'E':
+		opts->engine.word = cmd_engine_word(optarg);
+		return (opts->engine.word >= 0
+			? STATUS_OK
+			: cmd_error(
+			      COMMAND, "--engine %s: must be one of auto, soft, kvm", optarg));
+	case 'v':
+		opts->engine.verbose = true;
 		return (STATUS_OK);
 	case 'B':
 		opts->breakpoint = true;
@@ -404,6 +418,8 @@ static int
 run_vm(struct vmctx *ctx, const struct bhyve_options *opts)
 {
 	struct bhyve_board *board = NULL;
+	struct engine_wish wish = opts->engine;
+	const struct engine_ops *engine;
 	struct vmm_error err;
 	int status;
 
@@ -414,12 +430,21 @@ run_vm(struct vmctx *ctx, const struct bhyve_options *opts)
 		vmm_end(ctx, false, NULL);
 		return (cmd_fail(COMMAND, &err));
 	}
+	if (vmm_firmware(ctx) == VMM_FW_RAW)
+		wish.needs_soft =
+		    "VMCALL reaches no hypervisor in user space on KVM, and this VM's "
+		    "BIOS is made of it";
+	if (cmd_choose_engine(COMMAND, &wish, &engine) != STATUS_OK) {
+		vmm_end(ctx, false, NULL);
+		return (STATUS_ERROR);
+	}
 	if (vmm_run_begin(ctx, &err) != 0) {
 		vmm_end(ctx, false, NULL);
 		return (cmd_fail(COMMAND, &err));
 	}
+	vmm_set_engine(ctx, engine);
 	if (vmm_firmware(ctx) == VMM_FW_ROM)
-		status = bhyve_run_board(ctx, opts, &board);
+		status = bhyve_run_board(ctx, opts, engine, &board);
 	else
 		status = run_bare(ctx, opts);
 	fflush(stdout);
@@ -434,13 +459,15 @@ int
 cmd_bhyve(int argc, char **argv)
 {
 	char letters[2 * sizeof(options)];
+	static const struct option words[] = {
+	    {"engine", required_argument, NULL, 'E'}, {NULL, 0, NULL, 0}};
 	struct bhyve_options opts = {.pin = -1};
 	struct vmm_error err;
 	struct vmctx *ctx;
 	int c, status;
 
 	cmd_getopt_string(options, letters, sizeof(letters));
-	while ((c = getopt(argc, argv, letters)) != -1) {
+	while ((c = getopt_long(argc, argv, letters, words, NULL)) != -1) {
 		if (c == 'h')
 			return (cmd_help(SYNOPSIS, options));
 		status = take_option(c, &opts);

@@ -231,7 +231,7 @@ tell_end(struct bhyve_board *board, enum machine_end end)
 
 static int
 start(struct bhyve_board *board, struct vmctx *ctx, const struct bhyve_options *opts,
-    struct vmm_error *err)
+    const struct engine_ops *engine, struct vmm_error *err)
 {
 	const struct machine_config config = {
 	    .clock = MACHINE_CLOCK_HOST,
@@ -239,7 +239,7 @@ start(struct bhyve_board *board, struct vmctx *ctx, const struct bhyve_options *
 	    .debug_exit_port = -1,
 	    .coms = 1,
 	    .engine_options = ENGINE_OPT_HYPERCALL,
-	    .engine = &engine_soft,
+	    .engine = engine,
 	    .host = {.poll = poll_host, .idle = idle, .serial = serial_byte, .opaque = board},
 	};
 
@@ -278,7 +278,8 @@ run(struct bhyve_board *board)
 }
 
 int
-bhyve_run_board(struct vmctx *ctx, const struct bhyve_options *opts, struct bhyve_board **out)
+bhyve_run_board(struct vmctx *ctx, const struct bhyve_options *opts,
+    const struct engine_ops *engine, struct bhyve_board **out)
 {
 	struct bhyve_board *board = calloc(1, sizeof(*board));
 	struct vmm_error err;
@@ -294,7 +295,7 @@ bhyve_run_board(struct vmctx *ctx, const struct bhyve_options *opts, struct bhyv
 	sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, &old);
 	board->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	status = start(board, ctx, opts, &err) == 0 ? run(board) : cmd_fail(COMMAND, &err);
+	status = start(board, ctx, opts, engine, &err) == 0 ? run(board) : cmd_fail(COMMAND, &err);
 	machine_fini(&board->machine);
 	/* What came meanwhile has been answered. */
 	while (sigtimedwait(&signals, NULL, &(struct timespec){0}) > 0)

@@ -140,15 +140,32 @@ load_kernel(struct boot_run *run, struct vmm_error *err)
 	return (result);
 }
 
+/* What only the built-in CPU does, and what it does better. */
+static struct engine_wish
+engine_wish(const struct boot_options *opts)
+{
+	struct engine_wish wish = opts->engine;
+
+	if (opts->clock == MACHINE_CLOCK_ICOUNT)
+		wish.needs_soft = "--clock icount counts instructions";
+	else if (opts->cpu_model != 0 && opts->cpu_model - 1 != CPU_X86_64)
+		wish.needs_soft = "--cpu: KVM has the host's processor";
+	if (opts->gdb != NULL)
+		wish.likes_soft = "--gdb: it has breakpoints without number";
+	else if (opts->trace != NULL && strstr(opts->trace, "insn") != NULL)
+		wish.likes_soft = "--trace insn: it goes by instructions";
+	return (wish);
+}
+
 static struct machine_config
-machine_config(const struct boot_options *opts)
+machine_config(const struct boot_options *opts, const struct engine_ops *engine)
 {
 	return ((struct machine_config){
 	    .clock = opts->clock,
 	    .no_reboot = opts->no_reboot,
 	    .debug_exit_port = opts->debug_exit_port,
 	    .coms = opts->nserial > 1 ? opts->nserial : 1,
-	    .engine = opts->engine != NULL ? opts->engine : &engine_soft,
+	    .engine = engine,
 	    .cpu_model = opts->cpu_model,
 	    .no_fpu = opts->cpu_model != 0 && opts->cpu_model - 1 < CPU_486,
 	    .no_apic = opts->cpu_model != 0 && opts->cpu_model - 1 < CPU_PENTIUM,
@@ -307,13 +324,16 @@ run_machine(struct boot_run *run)
 static int
 boot(struct boot_options *opts)
 {
+	const struct engine_wish wish = engine_wish(opts);
+	const struct engine_ops *engine;
 	struct machine_config config;
 	struct boot_run *run;
 	struct vmm_error err;
 	struct vmctx *ctx;
 	int status;
 
-	if (boot_open_images(opts) != STATUS_OK)
+	if (boot_open_images(opts) != STATUS_OK ||
+	    cmd_choose_engine(BOOT_COMMAND, &wish, &engine) != STATUS_OK)
 		return (STATUS_ERROR);
 	run = calloc(1, sizeof(*run));
 	if (run == NULL)
@@ -325,7 +345,7 @@ boot(struct boot_options *opts)
 		return (cmd_fail(BOOT_COMMAND, &err));
 	}
 	/* The serial lines' defaults are known once the console is: at least COM1 is there. */
-	config = machine_config(opts);
+	config = machine_config(opts, engine);
 	if (machine_init(&run->machine, ctx, &config, &err) != 0)
 		status = cmd_fail(BOOT_COMMAND, &err);
 	else {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "block/block.h"
+#include "cmd/engine.h"
 #include "console/script.h"
 #include "control/control.h"
 #include "machine/machine.h"
@@ -38,7 +39,7 @@ struct boot_options {
 	unsigned nimages;
 	char order; /* a, c, or 0: floppies first, then disks */
 	enum machine_clock clock;
-	const struct engine_ops *engine;
+	struct engine_wish engine;
 	int cpu_model; /* as struct engine_world's */
 	bool ephemeral;
 	bool no_reboot;

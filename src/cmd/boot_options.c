@@ -17,6 +17,7 @@ enum boot_option {
 	OPT_MEMORY = 'm',
 	OPT_CPUS = 'c',
 	OPT_HELP = 'h',
+	OPT_VERBOSE = 'v',
 	OPT_NAME = 256,
 	OPT_DISK,
 	OPT_FLOPPY,
@@ -58,7 +59,8 @@ static const struct {
     {"initrd", required_argument, OPT_INITRD, "F", "its initial RAM disk"},
     {"append", required_argument, OPT_APPEND, "S", "its command line"},
     {"boot", required_argument, OPT_BOOT, "a|c", "boot from floppies or from hard disks"},
-    {"engine", required_argument, OPT_ENGINE, "auto|soft|kvm", "the CPU engine"},
+    {"engine", required_argument, OPT_ENGINE, "auto|soft|kvm",
+	"the CPU engine (auto, the default: the faster one)"},
     {"cpu", required_argument, OPT_CPU, "MODEL",
 	"8086, 286, 386, 486, pentium, p6 or x86-64 (the default)"},
     {"clock", required_argument, OPT_CLOCK, "host|icount", "what guest time follows"},
@@ -91,6 +93,7 @@ boot_help(void)
 	printf("usage: %s\n", SYNOPSIS);
 	printf("  %-28s %s\n", "-m SIZE", "memory: MB, or with K, M, G (default 256)");
 	printf("  %-28s %s\n", "-c N", "vCPUs: 1");
+	printf("  %-28s %s\n", "-v", "tell which engine was chosen, and why");
 	for (size_t i = 0; i < OPTIONS; i++) {
 		char left[64];
 
@@ -211,7 +214,6 @@ take_name(struct boot_options *opts, const char *text)
 static int
 take_word(struct boot_options *opts, int option, const char *text)
 {
-	static const char *const engines[] = {"auto", "soft", "kvm", NULL};
 	static const char *const clocks[] = {"host", "icount", NULL};
 	static const char *const consoles[] = {"curses", "text", "none", NULL};
 	static const char *const orders[] = {"a", "c", "d", NULL};
@@ -219,9 +221,11 @@ take_word(struct boot_options *opts, int option, const char *text)
 
 	switch (option) {
 	case OPT_ENGINE:
-		n = choose("engine", text, engines);
-		opts->engine = n == 2 ? &engine_kvm : &engine_soft;
-		return (n < 0 ? STATUS_ERROR : STATUS_OK);
+		opts->engine.word = cmd_engine_word(text);
+		return (opts->engine.word >= 0
+			? STATUS_OK
+			: cmd_error(
+			      BOOT_COMMAND, "--engine %s: must be one of auto, soft, kvm", text));
 	case OPT_CLOCK:
 		n = choose("clock", text, clocks);
 		opts->clock = n == 1 ? MACHINE_CLOCK_ICOUNT : MACHINE_CLOCK_HOST;
@@ -316,6 +320,9 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 	case OPT_NO_REBOOT:
 		opts->no_reboot = true;
 		return (STATUS_OK);
+	case OPT_VERBOSE:
+		opts->engine.verbose = true;
+		return (STATUS_OK);
 	case OPT_HELP:
 		opts->help = true;
 		return (STATUS_OK);
@@ -340,7 +347,7 @@ boot_parse(int argc, char **argv, struct boot_options *opts)
 	opterr = 0;
 	optind = 1;
 	while (status == STATUS_OK &&
-	    (option = getopt_long(argc, argv, "m:c:h", options, &index)) != -1) {
+	    (option = getopt_long(argc, argv, "m:c:hv", options, &index)) != -1) {
 		if (option == '?')
 			return (cmd_error(BOOT_COMMAND,
 			    "%s: unknown option, or its argument is missing (--help tells more)",
