@@ -47,12 +47,43 @@ find_mode(uint8_t mode)
 	return (NULL);
 }
 
+/* The 64 colours: EGA's, two bits each of red, green and blue; or black, grey and white. */
+static void
+load_dac(struct bios *b, bool mono)
+{
+	static const uint8_t greys[4] = {0x00, 0x2a, 0x00, 0x3f};
+
+	outb(b, 0x3c6, 0xff);
+	outb(b, 0x3c8, 0);
+	for (unsigned i = 0; i < 64; i++)
+		for (unsigned part = 0; part < 3; part++)
+			outb(b, 0x3c9,
+			    mono ? greys[i >> 3 & 3]
+				 : (i >> (2 - part) & 1) * 0x2a + (i >> (5 - part) & 1) * 0x15);
+}
+
+/* The attribute controller: 16 colours, mode, border, planes, panning, and the screen is on. */
+static void
+load_attributes(struct bios *b, uint16_t crtc_port, bool mono)
+{
+	static const uint8_t colours[21] = {0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c,
+	    0x3d, 0x3e, 0x3f, 0x0c, 0x00, 0x0f, 0x08, 0x00};
+	static const uint8_t greys[21] = {0, 8, 8, 8, 8, 8, 8, 8, 0x10, 0x18, 0x18, 0x18, 0x18,
+	    0x18, 0x18, 0x18, 0x0e, 0x00, 0x0f, 0x08, 0x00};
+
+	inb(b, (uint16_t)(crtc_port + 6)); /* flip-flop to index */
+	for (uint8_t i = 0; i < sizeof(colours); i++) {
+		outb(b, 0x3c0, i);
+		outb(b, 0x3c0, mono ? greys[i] : colours[i]);
+	}
+	outb(b, 0x3c0, 0x20);
+}
+
 static void
 set_registers(struct bios *b, const struct text_mode *m, const struct mode_registers *r)
 {
 	static const uint8_t graphics[9] = {0, 0, 0, 0, 0, 0x10, 0x0e, 0x0f, 0xff};
-	static const uint8_t palette[16] = {
-	    0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c, 0x3d, 0x3e, 0x3f};
+	bool mono = m->window == 0xb000;
 
 	outb(b, 0x3c2, r->misc);
 	video_write_indexed(b, 0x3c4, 1, r->sequencer1);
@@ -63,17 +94,9 @@ set_registers(struct bios *b, const struct text_mode *m, const struct mode_regis
 	for (unsigned i = 0; i < sizeof(r->crtc); i++)
 		video_write_indexed(b, m->crtc_port, (uint8_t)i, r->crtc[i]);
 	for (unsigned i = 0; i < sizeof(graphics); i++)
-		video_write_indexed(
-		    b, 0x3ce, (uint8_t)i, i == 6 && m->window == 0xb000 ? 0x0a : graphics[i]);
-	inb(b, (uint16_t)(m->crtc_port + 6)); /* attribute flip-flop to index */
-	for (uint8_t i = 0; i < 16; i++) {
-		outb(b, 0x3c0, i);
-		outb(
-		    b, 0x3c0, m->window == 0xb000 && i != 0 ? (i < 8 ? 0x08u : 0x18u) : palette[i]);
-	}
-	outb(b, 0x3c0, 0x10);
-	outb(b, 0x3c0, m->window == 0xb000 ? 0x0e : 0x0c);
-	outb(b, 0x3c0, 0x20); /* screen on */
+		video_write_indexed(b, 0x3ce, (uint8_t)i, i == 6 && mono ? 0x0a : graphics[i]);
+	load_attributes(b, m->crtc_port, mono);
+	load_dac(b, mono);
 }
 
 /* --- where things are ------------------------------------------------------------------------------ */
