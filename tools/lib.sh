@@ -13,7 +13,7 @@ build_packages='gcc libc6-dev meson ninja-build pkgconf libzydis-dev libncurses-
 clang_packages='clang'
 image_packages='mtools dosfstools fdisk'
 test_packages='clang-format clang-tidy cppcheck git python3 python3-pyte
-	python3-pytest util-linux'
+	python3-pytest socat util-linux'
 debug_packages='gdb'
 
 say()

@@ -4,10 +4,13 @@
  */
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "console/shot.h"
 #include "control/client.h"
 
 #define TYPE_LOOK_NS 20000000 /* between two looks whether the guest took the keys */
@@ -22,6 +25,7 @@ typedef int verb_fn(
 struct control_verb {
 	const char *name; /* hyve86 NAME */
 	const char *text; /* the name of its second argument; NULL: it has none */
+	bool optional;	  /* that argument may be left out */
 	verb_fn *run;
 	const char *command; /* QMP's, for those that are no more than that */
 	const char *help;
@@ -51,16 +55,59 @@ run_plain(
 	return (STATUS_OK);
 }
 
+/* FILE, or NULL: the VM's runner, which writes it, is in another folder. To be freed. */
+static char *
+absolute(const char *file)
+{
+	char *folder = file[0] == '/' ? strdup("") : getcwd(NULL, 0);
+	char *path = NULL;
+
+	if (folder != NULL &&
+	    asprintf(&path, "%s%s%s", folder, file[0] == '/' ? "" : "/", file) < 0)
+		path = NULL;
+	free(folder);
+	return (path);
+}
+
+static int
+write_screen(const struct control_verb *verb, struct control_link *link, const char *file)
+{
+	struct vmm_error err;
+	int format = shot_format_of_file(file, err.text, sizeof(err.text));
+	json_t *result = NULL;
+	char *path;
+
+	if (format < 0)
+		return (fail(verb, &err));
+	path = absolute(file);
+	if (path != NULL)
+		result = control_ask(link, "screendump",
+		    json_pack("{s:s, s:s}", "filename", path, "format",
+			shot_format_name((enum shot_format)format)),
+		    &err);
+	else
+		vmm_fail(&err, 0, "%s: out of memory", file);
+	free(path);
+	if (result == NULL)
+		return (fail(verb, &err));
+	json_decref(result);
+	return (STATUS_OK);
+}
+
+/* Print the text, or have the picture written to the file TEXT. */
 static int
 run_screen(
     const struct control_verb *verb, struct control_link *link, const char *vm, const char *text)
 {
 	struct vmm_error err;
-	json_t *result = control_ask(link, "x-hyve86-screen", NULL, &err);
-	const char *screen = json_string_value(json_object_get(result, "text"));
+	json_t *result;
+	const char *screen;
 
 	(void)vm;
-	(void)text;
+	if (text != NULL)
+		return (write_screen(verb, link, text));
+	result = control_ask(link, "x-hyve86-screen", NULL, &err);
+	screen = json_string_value(json_object_get(result, "text"));
 	if (result == NULL)
 		return (fail(verb, &err));
 	if (screen != NULL)
@@ -109,13 +156,16 @@ run_type(
 }
 
 static const struct control_verb verbs[] = {
-    {"screen", NULL, run_screen, NULL, "Prints what the VM's text screen shows."},
-    {"type", "TEXT", run_type, NULL,
+    {"screen", "FILE", true, run_screen, NULL,
+	"Prints what the VM's text screen shows, or writes it to FILE (.png, .ppm or .txt)."},
+    {"type", "TEXT", false, run_type, NULL,
 	"Types TEXT on the VM's keyboard (\\n, \\t, <F1>, <C-a>, <Up>, ... as for boot's --type)."},
-    {"stop", NULL, run_plain, "stop", "Holds the VM: its CPU and its time, until hyve86 cont."},
-    {"cont", NULL, run_plain, "cont", "Lets a VM that hyve86 stop holds go on."},
-    {"reset", NULL, run_plain, "system_reset", "Resets the VM, as its reset button would."},
-    {"quit", NULL, run_plain, "quit", "Ends the VM's run, as a signal to its process would."},
+    {"stop", NULL, false, run_plain, "stop",
+	"Holds the VM: its CPU and its time, until hyve86 cont."},
+    {"cont", NULL, false, run_plain, "cont", "Lets a VM that hyve86 stop holds go on."},
+    {"reset", NULL, false, run_plain, "system_reset", "Resets the VM, as its reset button would."},
+    {"quit", NULL, false, run_plain, "quit",
+	"Ends the VM's run, as a signal to its process would."},
 };
 
 static const struct control_verb *
@@ -139,13 +189,16 @@ cmd_control(int argc, char **argv)
 	int status;
 
 	snprintf(name, sizeof(name), "hyve86 %s", verb->name);
-	snprintf(synopsis, sizeof(synopsis), "%s VM%s%s", name, verb->text != NULL ? " " : "",
-	    verb->text != NULL ? verb->text : "");
+	snprintf(synopsis, sizeof(synopsis), "%s VM%s%s%s", name,
+	    verb->text == NULL	 ? ""
+		: verb->optional ? " ["
+				 : " ",
+	    verb->text != NULL ? verb->text : "", verb->optional ? "]" : "");
 	if (argc == 2 && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
 		printf("usage: %s\n%s\n", synopsis, verb->help);
 		return (STATUS_OK);
 	}
-	if (argc != (verb->text != NULL ? 3 : 2))
+	if (argc != (verb->text != NULL ? 3 : 2) && !(verb->optional && argc == 2))
 		return (cmd_usage(name, synopsis));
 	link = control_connect(argv[1], &err);
 	if (link == NULL)

@@ -1,6 +1,25 @@
 /* From the VGA's registers to a picture of its text screen. */
 #include "console/capture.h"
 
+#include <string.h>
+
+_Static_assert(SCREEN_GLYPH_LINES == VGA_GLYPH_SIZE, "lines of a glyph");
+
+/* What characters look like now. */
+static void
+capture_face(struct screen_face *face, const struct machine *m, const struct vga_text *t)
+{
+	face->dots = t->dots;
+	face->line_graphics = t->line_graphics;
+	face->wide = t->wide;
+	face->tall = t->tall;
+	face->underline = t->underline;
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned ch = 0; ch < VGA_GLYPHS; ch++)
+			memcpy(face->glyphs[i][ch], vga_glyph(&m->vga, t->font[i], (uint8_t)ch),
+			    VGA_GLYPH_SIZE);
+}
+
 void
 screen_capture_machine(struct screen *screen, const struct machine *m)
 {
@@ -26,4 +45,5 @@ screen_capture_machine(struct screen *screen, const struct machine *m)
 	for (unsigned i = 0; i < 16; i++)
 		layout.colours[i] = vga_colour(&m->vga, i);
 	screen_capture(screen, m->mem, &layout);
+	capture_face(&screen->face, m, &t);
 }

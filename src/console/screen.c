@@ -1,13 +1,8 @@
-/* The guest's text screen as cells, as text, as a file. */
+/* The guest's text screen as cells and as text. */
 #include "console/screen.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "console/cp437.h"
 
@@ -49,13 +44,13 @@ screen_capture(struct screen *screen, const struct memory *mem, const struct scr
 	screen->cursor_row = layout->cursor_row;
 	screen->cursor_on = layout->cursor_on && !layout->blank &&
 	    layout->cursor_column < screen->columns && layout->cursor_row < screen->rows;
-	screen->cell_height = layout->cell_height;
+	screen->cell_height = least(layout->cell_height, SCREEN_GLYPH_LINES);
 	screen->cursor_first = layout->cursor_first;
 	screen->cursor_last = layout->cursor_last;
 	screen->blink = layout->blink;
-	memcpy(screen->colours, layout->colours, sizeof(screen->colours));
 	if (layout->blank)
 		return;
+	memcpy(screen->colours, layout->colours, sizeof(screen->colours));
 	for (unsigned row = 0; row < screen->rows; row++)
 		capture_row(screen, mem, layout, row);
 }
@@ -114,83 +109,4 @@ screen_to_text(const struct screen *screen, size_t *length)
 	*at = '\0';
 	*length = (size_t)(at - text);
 	return (text);
-}
-
-static bool
-ends_with(const char *file, const char *suffix)
-{
-	size_t length = strlen(file), tail = strlen(suffix);
-
-	return (length > tail && strcmp(file + length - tail, suffix) == 0);
-}
-
-int
-screen_check_name(const char *file, char *err, size_t errlen)
-{
-	if (ends_with(file, ".txt"))
-		return (0);
-	if (ends_with(file, ".png"))
-		snprintf(err, errlen, "%s: this build writes no .png screens; name it .txt", file);
-	else
-		snprintf(err, errlen, "%s: a screen's name ends in .txt", file);
-	return (-1);
-}
-
-static int
-write_all(int fd, const char *data, size_t length)
-{
-	while (length > 0) {
-		ssize_t done = write(fd, data, length);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return (-1);
-		data += done;
-		length -= (size_t)done;
-	}
-	return (0);
-}
-
-/* Write DATA to FILE; 0, or -1 with errno, and then no half of it stays. */
-static int
-write_file(const char *file, const char *data, size_t length)
-{
-	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666), rc, error;
-	struct stat st;
-
-	if (fd < 0)
-		return (-1);
-	rc = write_all(fd, data, length);
-	error = errno;
-	if (rc != 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		unlink(file);
-	/* Some file systems tell only now that there was no room. */
-	if (close(fd) != 0 && rc == 0) {
-		error = errno;
-		rc = -1;
-	}
-	errno = error;
-	return (rc);
-}
-
-int
-screen_write(const struct screen *screen, const char *file, char *err, size_t errlen)
-{
-	size_t length = 0;
-	char *text;
-	int rc;
-
-	if (screen_check_name(file, err, errlen) != 0)
-		return (-1);
-	if (!screen->text) {
-		snprintf(err, errlen, "%s: the screen is in a graphics mode, it has no text", file);
-		return (-1);
-	}
-	text = screen_to_text(screen, &length);
-	rc = text != NULL ? write_file(file, text, length) : -1;
-	if (rc != 0)
-		snprintf(err, errlen, "%s: %s", file, strerror(errno));
-	free(text);
-	return (rc);
 }

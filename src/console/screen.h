@@ -1,5 +1,5 @@
 /*
- * A picture of the guest's text screen: taken from memory, searched for a text, written to a file.
+ * A picture of the guest's text screen: taken from memory, searched for a text, as a text.
  *
  * Where the screen lies in memory is the display adapter's knowledge; who takes a picture fills in
  * struct screen_layout from it.
@@ -15,6 +15,18 @@
 
 #define SCREEN_COLUMNS_MAX 132
 #define SCREEN_ROWS_MAX 60
+
+#define SCREEN_GLYPH_LINES 32
+
+/* What characters look like: their dots, and how these become the screen's. */
+struct screen_face {
+	unsigned dots;	    /* columns of a cell: 8, or 9, of which the last is blank... */
+	bool line_graphics; /* ...or like the eighth for C0h to DFh */
+	bool wide, tall;    /* each dot twice, each line twice */
+	unsigned underline; /* line of the cell */
+	/* By attribute bit 3, character, line; the leftmost dot is bit 7. */
+	uint8_t glyphs[2][256][SCREEN_GLYPH_LINES];
+};
 
 struct screen_layout {
 	bool text;	  /* false: a graphics mode, nothing else below is valid */
@@ -42,6 +54,7 @@ struct screen_cell {
 
 struct screen {
 	bool text;
+	struct screen_face face; /* screen_capture() leaves it to its caller */
 	unsigned columns;
 	unsigned rows;
 	bool cursor_on;
@@ -68,10 +81,5 @@ bool screen_find(const struct screen *screen, const char *text);
  * at the end. To be freed; NULL when there is no memory. *LENGTH is without the NUL at its end.
  */
 char *screen_to_text(const struct screen *screen, size_t *length);
-
-/* Whether FILE's name says a kind that screen_write knows; else -1 and a line in ERR. */
-int screen_check_name(const char *file, char *err, size_t errlen);
-/* Write SCREEN to FILE (.txt). Returns 0, or -1 and a line in ERR; half a file is removed. */
-int screen_write(const struct screen *screen, const char *file, char *err, size_t errlen);
 
 #endif

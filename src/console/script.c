@@ -78,9 +78,16 @@ script_add_type(struct script *script, const char *text, char *err, size_t errle
 int
 script_add_screenshot(struct script *script, const char *file, char *err, size_t errlen)
 {
-	if (screen_check_name(file, err, errlen) != 0)
+	int format = shot_format_of_file(file, err, errlen);
+	struct script_step *step;
+
+	if (format < 0)
 		return (-1);
-	return (add_step(script, SCRIPT_SCREENSHOT, file, err, errlen) != NULL ? 0 : -1);
+	step = add_step(script, SCRIPT_SCREENSHOT, file, err, errlen);
+	if (step == NULL)
+		return (-1);
+	step->format = (enum shot_format)format;
+	return (0);
 }
 
 void
@@ -153,7 +160,8 @@ script_poll(
 		case SCRIPT_SCREENSHOT:
 			if (screen == NULL)
 				return (SCRIPT_RUNNING);
-			if (screen_write(screen, step->text, script->err, sizeof(script->err)) != 0)
+			if (shot_write(screen, step->text, step->format, script->err,
+				sizeof(script->err)) != 0)
 				return (SCRIPT_FAILED);
 			break;
 		}

@@ -14,6 +14,7 @@
 #include "console/keys.h"
 #include "console/screen.h"
 #include "console/serialtext.h"
+#include "console/shot.h"
 
 /* From a text's appearance to the first key: a guest may empty its key buffer at a prompt. */
 #define SCRIPT_SETTLE_NS 50000000ull
@@ -22,8 +23,9 @@ enum script_kind { SCRIPT_WAIT, SCRIPT_TYPE, SCRIPT_SCREENSHOT };
 
 struct script_step {
 	enum script_kind kind;
-	const char *text; /* the text, or the file's name */
-	struct keys keys; /* SCRIPT_TYPE */
+	const char *text;	 /* the text, or the file's name */
+	struct keys keys;	 /* SCRIPT_TYPE */
+	enum shot_format format; /* SCRIPT_SCREENSHOT */
 };
 
 struct script {

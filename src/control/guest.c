@@ -1,12 +1,9 @@
 /* What a person at the guest's console sees and types: QMP's screendump and send-key, and ours. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "console/capture.h"
+#include "console/shot.h"
 #include "control/qcode.h"
 #include "control/server.h"
 
@@ -45,46 +42,36 @@ screen_text(struct control_call *call, const struct machine *m, struct screen *s
 	return (text);
 }
 
-/* A pipe that nobody reads must not hold the guest up. */
-static json_t *
-write_file(struct control_call *call, const char *file, const char *text)
+/* FORMAT as QEMU takes it, or txt; without it ppm, but a text for a file called so. */
+static int
+dump_format(const char *format, const char *file)
 {
-	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
-	size_t length = strlen(text);
-	bool written;
+	const char *suffix = strrchr(file, '.');
 
-	if (fd < 0)
-		return (control_fail(call, "Could not open '%.120s': %s", file, strerror(errno)));
-	written = write(fd, text, length) == (ssize_t)length;
-	if (close(fd) != 0 || !written)
-		return (control_fail(call, "Could not write '%.120s'", file));
-	return (json_object());
+	if (format != NULL)
+		return (shot_format(format));
+	return (suffix != NULL && strcmp(suffix, ".txt") == 0 ? SHOT_TXT : SHOT_PPM);
 }
 
 static json_t *
 run_screendump(struct control_call *call)
 {
 	const char *file = json_string_value(json_object_get(call->arguments, "filename"));
-	const char *format = json_string_value(json_object_get(call->arguments, "format"));
-	const char *suffix = strrchr(file, '.');
+	const char *name = json_string_value(json_object_get(call->arguments, "format"));
+	int format = dump_format(name, file);
 	struct machine *m = machine_of(call);
 	struct screen screen;
-	json_t *result;
-	char *text;
+	char err[256];
 
 	if (m == NULL)
 		return (NULL);
-	if (format == NULL)
-		format = suffix != NULL && strcmp(suffix, ".txt") == 0 ? "txt" : "ppm";
-	if (strcmp(format, "txt") != 0)
+	if (format < 0)
 		return (control_fail(
-		    call, "Screens in the format '%.20s' are not in this build; txt is", format));
-	text = screen_text(call, m, &screen);
-	if (text == NULL)
-		return (NULL);
-	result = write_file(call, file, text);
-	free(text);
-	return (result);
+		    call, "Parameter 'format' does not accept value '%.20s': ppm, png, txt", name));
+	screen_capture_machine(&screen, m);
+	if (shot_write(&screen, file, (enum shot_format)format, err, sizeof(err)) != 0)
+		return (control_fail(call, "Could not write %s", err));
+	return (json_object());
 }
 
 static json_t *

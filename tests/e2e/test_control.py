@@ -6,10 +6,12 @@ import pathlib
 import shutil
 import socket
 import stat
+import subprocess
 import time
 
 import pytest
 
+import picture
 from conftest import GUESTS, TOP, refused, wait_until
 
 VM = "vm0"
@@ -323,10 +325,44 @@ def test_screendump(hello):
     assert client.result("screendump", filename=str(other), format="txt") == {}
     assert other.read_text() == file.read_text()
     assert "format" in client.error("screendump", filename="x", format="gif")["desc"]
-    assert "open" in client.error("screendump", filename="/nowhere/x.txt")["desc"]
+    assert "/nowhere/x.txt: No such file" in \
+        client.error("screendump", filename="/nowhere/x.txt")["desc"]
     os.mkfifo(hello.host.folder / "pipe.txt")
-    assert "open" in client.error("screendump",
-                                  filename=str(hello.host.folder / "pipe.txt"))["desc"]
+    assert "pipe.txt: " in client.error("screendump",
+                                        filename=str(hello.host.folder / "pipe.txt"))["desc"]
+
+
+def test_screendump_pictures(hello):
+    """As QEMU has it: PPM unless PNG is asked for, whatever the file's name."""
+    client = hello.client()
+    client.result("stop")
+    files = [hello.host.folder / name for name in ("screen", "a.png", "b.ppm", "c.png")]
+    assert client.result("screendump", filename=str(files[0])) == {}
+    assert client.result("screendump", filename=str(files[1])) == {}
+    assert client.result("screendump", filename=str(files[2]), format="ppm") == {}
+    assert client.result("screendump", filename=str(files[3]), format="png", device="video",
+                         head=0) == {}
+    size, dots = picture.read_ppm(files[0])
+    assert size == (720, 400)
+    assert (size, dots) == picture.read_ppm(files[1]) == picture.read_ppm(files[2])
+    assert (size, dots) == picture.read_png(files[3])
+    for kind in ("ppm", "png"):
+        for name, why in (("/nowhere/x", "No such file"), ("/dev/full", "No space left")):
+            error = client.error("screendump", filename=name, format=kind)
+            assert error["class"] == "GenericError" and why in error["desc"]
+
+
+def test_screen_to_a_file(hello):
+    host = hello.host
+    host.run("hyve86", "stop", VM)
+    for name in ("s.png", "s.ppm", "s.txt"):
+        result = host.run("hyve86", "screen", VM, name)
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert picture.read_png(host.folder / "s.png") == picture.read_ppm(host.folder / "s.ppm")
+    assert (host.folder / "s.txt").read_text(encoding="utf-8") == hello.screen()
+    refused(host.run("hyve86", "screen", VM, "s.gif"), "s.gif", ".png")
+    refused(host.run("hyve86", "screen", VM, "nowhere/s.png"), "nowhere/s.png: No such file")
+    refused(host.run("hyve86", "screen", VM, "s.png", "t.png"), "usage")
 
 
 def test_human_monitor(spin):
@@ -351,7 +387,50 @@ def test_reset(hello):
     assert client.wait_event("RESET")["data"] == \
         {"guest": False, "reason": "host-qmp-system-reset"}
     wait_until(lambda: hello.screen() == "HELLO FROM REAL MODE\n")
-    assert "power button" in client.error("system_powerdown")["desc"]
+
+
+def test_powerdown(spin):
+    """Success and an event, as on any board whose guest does not listen; the guest goes on."""
+    client = spin.client()
+    assert client.result("system_powerdown") == {}
+    client.wait_event("POWERDOWN")
+    assert client.result("query-status")["status"] == "running"
+
+
+def test_session_by_socat(hello):
+    """A person's session, typed all at once."""
+    host = hello.host
+    session = """
+        {"execute": "qmp_capabilities"}
+        {"execute": "query-status", "id": 1}
+        {"execute": "stop", "id": 2}
+        {"execute": "screendump", "arguments": {"filename": "%(folder)s/s.ppm"}, "id": 3}
+        {"execute": "screendump",
+         "arguments": {"filename": "%(folder)s/s.png", "format": "png"}, "id": 4}
+        {"execute": "screendump", "arguments": {"filename": "%(folder)s/no/s.ppm"}, "id": 5}
+        {"execute": "cont", "id": 6}
+        {"execute": "send-key",
+         "arguments": {"keys": [{"type": "qcode", "data": "a"}]}, "id": 7}
+        {"execute": "system_powerdown", "id": 8}
+        {"execute": broken
+        {"execute": "quit", "id": 9}
+    """ % {"folder": host.folder}
+    result = subprocess.run(["socat", "-t10", "-", f"UNIX-CONNECT:{hello.path()}"],
+                            input=session, capture_output=True, text=True, timeout=60,
+                            check=True)
+    messages = [json.loads(line) for line in result.stdout.splitlines()]
+    assert "QMP" in messages[0] and messages[1] == {"return": {}}
+    answers = {message.get("id"): message for message in messages[2:] if "event" not in message}
+    assert [event["event"] for event in messages if "event" in event] == \
+        ["STOP", "RESUME", "POWERDOWN", "SHUTDOWN"]
+    assert answers[1]["return"]["status"] == "running"
+    for number in (2, 3, 4, 6, 7, 8, 9):
+        assert answers[number]["return"] == {}
+    assert "no/s.ppm: No such file" in answers[5]["error"]["desc"]
+    assert "JSON" in answers[None]["error"]["desc"]
+    assert picture.read_ppm(host.folder / "s.ppm") == picture.read_png(host.folder / "s.png")
+    assert not (host.folder / "no").exists()
+    assert hello.process.wait(timeout=10) == 0
 
 
 def test_quit(spin):

@@ -1,4 +1,4 @@
-/* The text screen: capture from memory, code page 437, search, the .txt file. */
+/* The text screen: capture from memory, code page 437, search. */
 #include "unit.h"
 
 #include <stdio.h>
@@ -208,16 +208,12 @@ screen_turned_off(void **state)
 static void
 graphics_mode(void **state)
 {
-	char err[128] = "";
-
 	(void)state;
 	put(0, "pixels");
 	layout.text = false;
 	capture();
 	assert_false(screen.text);
 	assert_false(screen_find(&screen, "pixels"));
-	assert_int_equal(screen_write(&screen, "/dev/null.txt", err, sizeof(err)), -1);
-	assert_string_equal(err, "/dev/null.txt: the screen is in a graphics mode, it has no text");
 }
 
 /* A layout can claim anything; memory is not touched beyond what is there. */
@@ -243,57 +239,6 @@ absurd_layouts(void **state)
 	expect_screen("");
 }
 
-static void
-text_file(void **state)
-{
-	char folder[] = "/tmp/test_screen.XXXXXX", path[64], err[128] = "", got[64] = "";
-	FILE *file;
-
-	(void)state;
-	assert_non_null(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/screen.txt", folder);
-	put(0, "boot:");
-	put(80, "\xb0");
-	assert_int_equal(screen_write(capture(), path, err, sizeof(err)), 0);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	assert_int_equal(fread(got, 1, sizeof(got) - 1, file), 10);
-	fclose(file);
-	assert_string_equal(got, "boot:\n\xe2\x96\x91\n");
-	unlink(path);
-	rmdir(folder);
-	assert_int_equal(screen_write(&screen, path, err, sizeof(err)), -1);
-	assert_non_null(strstr(err, "screen.txt: No such file or directory"));
-}
-
-static void
-full_disk(void **state)
-{
-	char folder[] = "/tmp/test_screen.XXXXXX", path[64], err[128] = "";
-
-	(void)state;
-	assert_non_null(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/full.txt", folder);
-	assert_int_equal(symlink("/dev/full", path), 0);
-	put(0, "boot:");
-	assert_int_equal(screen_write(capture(), path, err, sizeof(err)), -1);
-	assert_non_null(strstr(err, "full.txt: No space left on device"));
-	assert_int_equal(unlink(path), 0); /* a device's name is not removed */
-	rmdir(folder);
-}
-
-static void
-names(void **state)
-{
-	char err[128] = "";
-
-	(void)state;
-	assert_int_equal(screen_check_name("a.txt", err, sizeof(err)), 0);
-	assert_int_equal(screen_check_name("a.jpg", err, sizeof(err)), -1);
-	assert_non_null(strstr(err, ".txt"));
-	assert_int_equal(screen_check_name(".txt", err, sizeof(err)), -1);
-}
-
 int
 main(void)
 {
@@ -307,9 +252,6 @@ main(void)
 	    cmocka_unit_test_setup_teardown(screen_turned_off, setup, teardown),
 	    cmocka_unit_test_setup_teardown(graphics_mode, setup, teardown),
 	    cmocka_unit_test_setup_teardown(absurd_layouts, setup, teardown),
-	    cmocka_unit_test_setup_teardown(text_file, setup, teardown),
-	    cmocka_unit_test_setup_teardown(full_disk, setup, teardown),
-	    cmocka_unit_test(names),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -1,0 +1,180 @@
+/* Screens kept as files: formats by name, what is written, and what stays when that fails. */
+#include "unit.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "console/picture.h"
+#include "console/shot.h"
+
+static struct screen screen;
+static char folder[64], path[96], err[256];
+
+static int
+setup(void **state)
+{
+	(void)state;
+	memset(&screen, 0, sizeof(screen));
+	screen.text = true;
+	screen.columns = 80;
+	screen.rows = 25;
+	screen.cell_height = 16;
+	screen.face.dots = 9;
+	for (unsigned i = 0; i < 5; i++)
+		screen.cells[0][i].ch = (uint8_t) "boot:"[i];
+	screen.cells[1][0].ch = 0xb0;
+	strcpy(folder, "/tmp/test_shot.XXXXXX");
+	return (mkdtemp(folder) != NULL ? 0 : -1);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	return (rmdir(folder)); /* nothing was left in it */
+}
+
+static const char *
+in_folder(const char *name)
+{
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return (path);
+}
+
+static int
+write_to(const char *name, enum shot_format format)
+{
+	return (shot_write(&screen, in_folder(name), format, err, sizeof(err)));
+}
+
+static void
+names(void **state)
+{
+	(void)state;
+	assert_int_equal(shot_format_of_file("a.txt", err, sizeof(err)), SHOT_TXT);
+	assert_int_equal(shot_format_of_file("a.b.ppm", err, sizeof(err)), SHOT_PPM);
+	if (picture_has_png())
+		assert_int_equal(shot_format_of_file("a.png", err, sizeof(err)), SHOT_PNG);
+	assert_int_equal(shot_format_of_file("a.jpg", err, sizeof(err)), -1);
+	assert_string_equal(err, "a.jpg: a screen's name ends in .txt, .png or .ppm");
+	assert_int_equal(shot_format_of_file(".txt", err, sizeof(err)), -1);
+	assert_int_equal(shot_format_of_file("txt", err, sizeof(err)), -1);
+	assert_int_equal(shot_format("ppm"), SHOT_PPM);
+	assert_int_equal(shot_format("gif"), -1);
+	assert_string_equal(shot_format_name(SHOT_PNG), "png");
+}
+
+static void
+text_file(void **state)
+{
+	char got[64] = "";
+	FILE *file;
+
+	(void)state;
+	assert_int_equal(write_to("screen.txt", SHOT_TXT), 0);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_int_equal(fread(got, 1, sizeof(got) - 1, file), 10);
+	fclose(file);
+	assert_string_equal(got, "boot:\n\xe2\x96\x91\n");
+	unlink(path);
+}
+
+static void
+picture_files(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(write_to("screen.ppm", SHOT_PPM), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 15 + 720 * 400 * 3);
+	unlink(path);
+	if (!picture_has_png()) {
+		assert_int_equal(write_to("screen.png", SHOT_PNG), -1);
+		assert_non_null(strstr(err, "libpng"));
+		return;
+	}
+	assert_int_equal(write_to("screen.png", SHOT_PNG), 0);
+	unlink(path);
+}
+
+static void
+no_folder(void **state)
+{
+	(void)state;
+	assert_int_equal(write_to("nothing/screen.txt", SHOT_TXT), -1);
+	assert_non_null(strstr(err, "nothing/screen.txt: No such file or directory"));
+}
+
+static void
+graphics_mode(void **state)
+{
+	(void)state;
+	screen.text = false;
+	for (int format = SHOT_TXT; format <= SHOT_PNG; format++) {
+		assert_int_equal(write_to("screen", (enum shot_format)format), -1);
+		assert_non_null(strstr(err, "graphics mode"));
+	}
+}
+
+static void
+full_device(void **state)
+{
+	(void)state;
+	assert_int_equal(symlink("/dev/full", in_folder("full.ppm")), 0);
+	assert_int_equal(write_to("full.ppm", SHOT_PPM), -1);
+	assert_non_null(strstr(err, "full.ppm: No space left on device"));
+	assert_int_equal(unlink(path), 0); /* a device's name is not removed */
+}
+
+/* A disk that gets full in the middle: no half file stays. */
+static void
+full_disk(void **state)
+{
+	struct rlimit before, limit;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = (struct rlimit){.rlim_cur = 1000, .rlim_max = before.rlim_max};
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(write_to("half.ppm", SHOT_PPM), -1);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_non_null(strstr(err, "half.ppm: File too large"));
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* A pipe that nobody reads holds nobody up. */
+static void
+a_pipe(void **state)
+{
+	(void)state;
+	assert_int_equal(mkfifo(in_folder("pipe.txt"), 0600), 0);
+	assert_int_equal(write_to("pipe.txt", SHOT_TXT), -1);
+	assert_int_equal(unlink(path), 0);
+}
+
+int
+main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	    CASE(names),
+	    CASE(text_file),
+	    CASE(picture_files),
+	    CASE(no_folder),
+	    CASE(graphics_mode),
+	    CASE(full_device),
+	    CASE(full_disk),
+	    CASE(a_pipe),
+	};
+
+	return (cmocka_run_group_tests(tests, NULL, NULL));
+}
