@@ -242,6 +242,15 @@ memory_set_a20(struct memory *mem, bool on)
 	notify_changed(mem, 0, UINT64_MAX);
 }
 
+void
+memory_take_map(struct memory *mem, const struct mem_region *regions, unsigned n, bool a20)
+{
+	mem->nregions = n < MEMORY_REGIONS_MAX ? n : MEMORY_REGIONS_MAX;
+	memcpy(mem->regions, regions, mem->nregions * sizeof(regions[0]));
+	mem->a20_mask = a20 ? UINT64_MAX : ~MEMORY_A20;
+	notify_changed(mem, 0, UINT64_MAX);
+}
+
 bool
 memory_get_a20(const struct memory *mem)
 {

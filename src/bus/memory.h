@@ -92,6 +92,8 @@ int memory_add_region(struct memory *mem, const struct mem_region *region);
 void memory_set_type(struct memory *mem, const char *name, enum mem_type type);
 /* Put the region NAME at GPA (multiple of 4096) instead, as TYPE. */
 void memory_move(struct memory *mem, const char *name, uint64_t gpa, enum mem_type type);
+/* MEM's map becomes the N regions of REGIONS, the first ones its RAM, and its A20 gate as ON. */
+void memory_take_map(struct memory *mem, const struct mem_region *regions, unsigned n, bool a20);
 void memory_set_a20(struct memory *mem, bool on);
 bool memory_get_a20(const struct memory *mem);
 int memory_listen(struct memory *mem, const struct memory_listener *listener);

@@ -165,7 +165,8 @@ machine_config(const struct boot_options *opts, const struct engine_ops *engine)
 	    .no_reboot = opts->no_reboot,
 	    .debug_exit_port = opts->debug_exit_port,
 	    .coms = opts->nserial > 1 ? opts->nserial : 1,
-	    .engine = engine,
+	    .engine = opts->lockstep != NULL ? &engine_lockstep : engine,
+	    .lockstep = opts->lockstep,
 	    .cpu_model = opts->cpu_model,
 	    .no_fpu = opts->cpu_model != 0 && opts->cpu_model - 1 < CPU_486,
 	    .no_apic = opts->cpu_model != 0 && opts->cpu_model - 1 < CPU_PENTIUM,
@@ -315,7 +316,10 @@ run_machine(struct boot_run *run)
 	boot_host_stop(run);
 	if (stop_trace(run) != STATUS_OK)
 		status = STATUS_ERROR;
-	tell_failure(run, end, status);
+	if (opts->lockstep != NULL)
+		status = boot_lockstep_end(run, status);
+	if (status != STATUS_DIFFERS)
+		tell_failure(run, end, status);
 	if (opts->stats != NULL && boot_write_stats(run) != STATUS_OK)
 		status = STATUS_ERROR;
 	return (status);
@@ -359,14 +363,20 @@ boot(struct boot_options *opts)
 }
 
 int
-cmd_boot(int argc, char **argv)
+boot_main(int argc, char **argv, struct lockstep *lockstep)
 {
 	struct boot_options opts;
-	int status = boot_parse(argc, argv, &opts);
+	int status = boot_parse(argc, argv, lockstep, &opts);
 
 	if (status == STATUS_OK)
-		status = opts.help ? boot_help() : boot(&opts);
+		status = opts.help ? boot_help(lockstep != NULL) : boot(&opts);
 	boot_close_images(&opts);
 	script_free(&opts.script);
 	return (status);
+}
+
+int
+cmd_boot(int argc, char **argv)
+{
+	return (boot_main(argc, argv, NULL));
 }

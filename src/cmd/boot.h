@@ -54,11 +54,18 @@ struct boot_options {
 	const char *stats;
 	const char *gdb;
 	const char *trace;
+	struct lockstep *lockstep; /* hyve86 lockstep: the run is on two engines */
 };
 
-/* Parse the command line; STATUS_OK or STATUS_ERROR, told. */
-int boot_parse(int argc, char **argv, struct boot_options *opts);
-int boot_help(void);
+/*
+ * Parse the command line of hyve86 boot, or of hyve86 lockstep if LOCKSTEP is not NULL, which then
+ * gets its engines. STATUS_OK or STATUS_ERROR, told.
+ */
+int boot_parse(int argc, char **argv, struct lockstep *lockstep, struct boot_options *opts);
+/* The option's help, of hyve86 boot or hyve86 lockstep. */
+int boot_help(bool lockstep);
+/* hyve86 boot and hyve86 lockstep: parse, run, clean up. The status to end with. */
+int boot_main(int argc, char **argv, struct lockstep *lockstep);
 /* Open the images and decide which drive each is; STATUS_OK or STATUS_ERROR, told. */
 int boot_open_images(struct boot_options *opts);
 void boot_close_images(struct boot_options *opts);
@@ -84,6 +91,11 @@ struct boot_run {
 int boot_host_start(struct boot_run *run);
 void boot_host_stop(struct boot_run *run);
 struct machine_host boot_host_calls(struct boot_run *run);
+/*
+ * The end of a run on two engines that would have STATUS: compare what is left, and tell what came
+ * of it on standard error. The status to end with.
+ */
+int boot_lockstep_end(const struct boot_run *run, int status);
 /* Write --stats; STATUS_OK or STATUS_ERROR, told. */
 int boot_write_stats(const struct boot_run *run);
 /* Why a run ended badly, and the registers, to standard error. */

@@ -9,6 +9,7 @@
 #include "cmd/boot.h"
 #include "cmd/cmd.h"
 #include "cpu/cpu.h"
+#include "engine/lockstep.h"
 
 #define MEMORY_DEFAULT (256ull << 20)
 #define MEMORY_MIN (1ull << 20)
@@ -26,6 +27,7 @@ enum boot_option {
 	OPT_APPEND,
 	OPT_BOOT,
 	OPT_ENGINE,
+	OPT_ENGINES,
 	OPT_CPU,
 	OPT_CLOCK,
 	OPT_EPHEMERAL,
@@ -61,6 +63,8 @@ static const struct {
     {"boot", required_argument, OPT_BOOT, "a|c", "boot from floppies or from hard disks"},
     {"engine", required_argument, OPT_ENGINE, "auto|soft|kvm",
 	"the CPU engine (auto, the default: the faster one)"},
+    {"engines", required_argument, OPT_ENGINES, "A,B",
+	"the two CPU engines: soft,kvm (the default) or soft,soft"},
     {"cpu", required_argument, OPT_CPU, "MODEL",
 	"8086, 286, 386, 486, pentium, p6 or x86-64 (the default)"},
     {"clock", required_argument, OPT_CLOCK, "host|icount", "what guest time follows"},
@@ -86,19 +90,41 @@ static const struct {
 };
 #define OPTIONS (sizeof(table) / sizeof(table[0]))
 
-#define SYNOPSIS "hyve86 boot [-m SIZE] [options] IMAGE..."
+#define SYNOPSIS(command) "hyve86 " command " [-m SIZE] [options] IMAGE..."
+
+static const char *
+synopsis(bool lockstep)
+{
+	return (lockstep ? SYNOPSIS("lockstep") : SYNOPSIS(BOOT_COMMAND));
+}
+
+/* Whether the command, hyve86 boot or hyve86 lockstep, has the option. */
+static bool
+belongs(int option, bool lockstep)
+{
+	switch (option) {
+	case OPT_ENGINE:
+	case OPT_CLOCK: /* guest time is that of the instructions */
+	case OPT_GDB:
+		return (!lockstep);
+	case OPT_ENGINES:
+		return (lockstep);
+	default:
+		return (true);
+	}
+}
 
 int
-boot_help(void)
+boot_help(bool lockstep)
 {
-	printf("usage: %s\n", SYNOPSIS);
+	printf("usage: %s\n", synopsis(lockstep));
 	printf("  %-28s %s\n", "-m SIZE", "memory: MB, or with K, M, G (default 256)");
 	printf("  %-28s %s\n", "-c N", "vCPUs: 1");
 	printf("  %-28s %s\n", "-v", "tell which engine was chosen, and why");
 	for (size_t i = 0; i < OPTIONS; i++) {
 		char left[64];
 
-		if (table[i].help == NULL)
+		if (table[i].help == NULL || !belongs(table[i].value, lockstep))
 			continue;
 		snprintf(left, sizeof(left), "--%s %s", table[i].name,
 		    table[i].argument != NULL ? table[i].argument : "");
@@ -259,6 +285,25 @@ add_step(struct boot_options *opts, int option, const char *text)
 	return (result == 0 ? STATUS_OK : cmd_error(BOOT_COMMAND, "%s", err));
 }
 
+/* Both words name an engine; the first must be one that can lead. */
+static int
+take_engines(struct boot_options *opts, const char *text)
+{
+	static const struct {
+		const char *name;
+		const struct engine_ops *engines[2];
+	} pairs[] = {{"soft,kvm", {&engine_soft, &engine_kvm}},
+	    {"soft,soft", {&engine_soft, &engine_soft}}};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		if (strcmp(pairs[i].name, text) != 0)
+			continue;
+		memcpy(opts->lockstep->engines, pairs[i].engines, sizeof(pairs[i].engines));
+		return (STATUS_OK);
+	}
+	return (cmd_error(BOOT_COMMAND, "--engines %s: must be soft,kvm or soft,soft", text));
+}
+
 static int
 take_option(struct boot_options *opts, int option, const char *name, char *text)
 {
@@ -287,6 +332,8 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 	case OPT_CLOCK:
 	case OPT_CONSOLE:
 		return (take_word(opts, option, text));
+	case OPT_ENGINES:
+		return (take_engines(opts, text));
 	case OPT_SERIAL:
 		return (take_serial(opts, text));
 	case OPT_WAIT_FOR:
@@ -330,21 +377,27 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 	case OPT_MISSING:
 		return (cmd_error(BOOT_COMMAND, "--%s: not in this build", name));
 	default:
-		return (cmd_usage(BOOT_COMMAND, SYNOPSIS " (--help tells more)"));
+		return (cmd_usage(BOOT_COMMAND, synopsis(opts->lockstep != NULL)));
 	}
 }
 
 int
-boot_parse(int argc, char **argv, struct boot_options *opts)
+boot_parse(int argc, char **argv, struct lockstep *lockstep, struct boot_options *opts)
 {
 	struct option options[OPTIONS + 1] = {0};
 	int option, index = 0, status = STATUS_OK;
+	size_t n = 0;
 
-	*opts = (struct boot_options){.memory = MEMORY_DEFAULT, .debug_exit_port = -1};
+	*opts = (struct boot_options){
+	    .memory = MEMORY_DEFAULT, .debug_exit_port = -1, .lockstep = lockstep};
+	if (lockstep != NULL)
+		opts->clock = MACHINE_CLOCK_ICOUNT;
 	snprintf(opts->name, sizeof(opts->name), "boot-%d", (int)getpid());
 	script_init(&opts->script);
 	for (size_t i = 0; i < OPTIONS; i++)
-		options[i] = (struct option){table[i].name, table[i].has_arg, NULL, table[i].value};
+		if (belongs(table[i].value, lockstep != NULL))
+			options[n++] =
+			    (struct option){table[i].name, table[i].has_arg, NULL, table[i].value};
 	opterr = 0;
 	optind = 1;
 	while (status == STATUS_OK &&

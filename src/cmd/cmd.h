@@ -18,7 +18,8 @@ enum cmd_status {
 	STATUS_POWEROFF = 1,
 	STATUS_HALT = 2,
 	STATUS_TRIPLE_FAULT = 3,
-	STATUS_ERROR = 4
+	STATUS_ERROR = 4,
+	STATUS_DIFFERS = 5 /* hyve86 lockstep: the engines differ */
 };
 
 struct vmctx;
@@ -39,6 +40,7 @@ int cmd_destroy(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_gdb(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_lockstep(int argc, char **argv);
 int cmd_services(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_vmmctl(int argc, char **argv);

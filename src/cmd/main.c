@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {"quit", cmd_control, "end a VM's run"},
     {"gdb", cmd_gdb, "have a running VM listen for GDB"},
     {"trace", cmd_trace, "follow what a running VM does"},
+    {"lockstep", cmd_lockstep, "boot an image on two CPU engines and compare them"},
     {"services", cmd_services, "list the BIOS services there are"},
     {"bhyvebiosload", cmd_bhyvebiosload, "make a VM and load a pseudo BIOS"},
     {"bhyveload", cmd_bhyveload, "make a VM and load a kernel or flat program"},

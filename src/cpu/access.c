@@ -37,6 +37,38 @@ canonical_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size)
 	return (segment_fault(c, seg, CAUSE_SEG_LIMIT, lin, 0));
 }
 
+void
+note_written(struct cpu *c, uint64_t pa, uint64_t size)
+{
+	uint64_t first = pa >> X86_PAGE_SHIFT, last = (pa + size - 1) >> X86_PAGE_SHIFT;
+
+	for (uint64_t page = first; page <= last && c->nwritten <= CPU_WRITTEN_MAX; page++) {
+		if (c->nwritten > 0 && c->written[c->nwritten - 1] == page)
+			continue;
+		if (c->nwritten < CPU_WRITTEN_MAX)
+			c->written[c->nwritten] = page;
+		c->nwritten++;
+	}
+}
+
+/* A page is noted when the TLB learns that it may be written: that it must do anew from here on. */
+int
+cpu_written(struct cpu *c, uint64_t *pages)
+{
+	unsigned n = c->nwritten;
+
+	if (!c->config.track_writes)
+		return (-1);
+	c->nwritten = 0;
+	for (int t = 0; t < TLB_USER_ALIGNED; t++)
+		for (int i = 0; i < TLB_SIZE; i++)
+			c->tlbs[t][i].wtag = TLB_INVALID;
+	if (n > CPU_WRITTEN_MAX)
+		return (-1);
+	memcpy(pages, c->written, n * sizeof(pages[0]));
+	return ((int)n);
+}
+
 bool
 segment_check(struct cpu *c, unsigned seg, uint64_t ea, unsigned size, bool write)
 {
@@ -131,6 +163,8 @@ read_physical(
 		c->mem->mmio_reads++;
 		*value &=
 		    page->region->ops->read(page->region->opaque, pa - page->region->gpa, size);
+		if (c->attention != 0) /* to stop, or an interrupt, is behind this instruction */
+			trace_leave(c);
 		return (true);
 	case MEM_NONE:
 		break;
@@ -222,6 +256,8 @@ write_linear(struct cpu *c, uint64_t lin, unsigned size, uint64_t value)
 			return (false);
 		page = memory_page(c->mem, pa);
 		tlb_fill(c, at, pa, &page, true);
+		if (unlikely(c->config.track_writes) && page.type == MEM_RAM)
+			note_written(c, pa, step);
 		if (!write_physical(c, pa, &page, step, value >> done * 8))
 			return (false);
 	}

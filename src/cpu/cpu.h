@@ -36,6 +36,7 @@ enum cpu_exit {
 	CPU_EXIT_INOUT,	       /* a port access and no bus; RIP at the instruction */
 	CPU_EXIT_PAGING,       /* an access to no memory while config.exit_on_hole */
 	CPU_EXIT_DEBUG,	       /* a debugger's breakpoint: cpu_watch() */
+	CPU_EXIT_VARIES,       /* before RDTSC or the like, cpu_stop_varying(); RIP at it */
 	CPU_EXIT_ERROR,	       /* something this build does not have: error says what */
 };
 
@@ -43,6 +44,7 @@ struct cpu_config {
 	enum cpu_model model;
 	bool vmcall_exits;
 	bool exit_on_hole;
+	bool track_writes; /* for cpu_written() */
 	/* INTA: asks the interrupt controller for the vector, when INTR is high and acceptable. */
 	int (*int_ack)(void *opaque);
 	void *int_ack_opaque;
@@ -72,6 +74,11 @@ struct cpu *cpu_create(
 void cpu_destroy(struct cpu *cpu);
 /* Run at most BUDGET instructions; says why it came back. */
 enum cpu_exit cpu_run(struct cpu *cpu, uint64_t budget);
+/*
+ * Whether runs end, from now on, before an instruction that answers by time, chance or model: RDTSC,
+ * RDTSCP, RDPMC, RDMSR, RDRAND, CPUID. At first they do not.
+ */
+void cpu_stop_varying(struct cpu *cpu, bool on);
 /* Make the state's RFLAGS real (they are lazy while running). */
 void cpu_pull(struct cpu *cpu);
 /* Take over GROUPS (enum vcpu_group) of the state that somebody else has changed. */
@@ -91,6 +98,12 @@ int cpu_watch(struct cpu *cpu, const struct cpu_watch *list, unsigned n);
 /* The breakpoint of the last CPU_EXIT_DEBUG. */
 struct cpu_watch cpu_watch_hit(const struct cpu *cpu);
 uint64_t cpu_instructions(const struct cpu *cpu);
+/*
+ * The physical pages (numbers) that anybody has written to since the last call, some more than once,
+ * to PAGES of CPU_WRITTEN_MAX. How many; -1 when they were more, or config.track_writes is off.
+ */
+#define CPU_WRITTEN_MAX 256
+int cpu_written(struct cpu *cpu, uint64_t *pages);
 const struct cpu_inout *cpu_inout(const struct cpu *cpu);
 /* Guest-physical address of the last CPU_EXIT_PAGING. */
 uint64_t cpu_hole_address(const struct cpu *cpu);

@@ -173,12 +173,29 @@ cpuid_state_bits(const struct cpu *c, uint32_t out[4])
 		out[3] &= ~CPUID_APIC;
 }
 
+void
+cpu_stop_varying(struct cpu *c, bool on)
+{
+	c->stop_varying = on;
+}
+
+bool
+varies(struct cpu *c)
+{
+	if (likely(!c->stop_varying))
+		return (false);
+	c->exit = CPU_EXIT_VARIES;
+	return (true);
+}
+
 enum op_result
 do_cpuid(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	uint32_t out[4];
 
 	(void)op;
+	if (varies(c))
+		return (OP_EXIT);
 	cpu_identify(c->config.model, has_apic(c), (uint32_t)RAX(s), (uint32_t)RCX(s), out);
 	if ((uint32_t)RAX(s) == 1)
 		cpuid_state_bits(c, out);
@@ -216,6 +233,8 @@ do_rdtsc(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	uint64_t now;
 
+	if (varies(c))
+		return (OP_EXIT);
 	if ((s->sregs.cr4 & CR4_TSD) && c->cpl != 0)
 		return (fault(c, VEC_GP, CAUSE_PRIVILEGE));
 	count_begin(c, op);
@@ -231,6 +250,8 @@ enum op_result
 do_rdpmc(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	(void)op;
+	if (varies(c))
+		return (OP_EXIT);
 	return (fault_code(c, VEC_GP, 0,
 	    c->cpl != 0 && !(s->sregs.cr4 & CR4_PCE) ? CAUSE_PRIVILEGE : CAUSE_RESERVED));
 }
@@ -379,6 +400,8 @@ do_rdmsr(struct cpu *c, const struct op *op, struct vcpu_state *s)
 	uint64_t value;
 	bool ok;
 
+	if (varies(c))
+		return (OP_EXIT);
 	count_begin(c, op);
 	ok = c->cpl == 0 && msr_read(c, (uint32_t)RCX(s), &value);
 	count_end(c, op);
@@ -408,7 +431,7 @@ do_rdtscp(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
 	enum op_result result = do_rdtsc(c, op, s);
 
-	if (result != OP_FAULT)
+	if (result == OP_END)
 		RCX(s) = (uint32_t)s->msr.tsc_aux;
 	return (result);
 }

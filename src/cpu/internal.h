@@ -233,6 +233,10 @@ struct cpu {
 	struct watch debugger[CPU_WATCH_MAX];
 	unsigned ndebugger;
 	struct watch stopped_by;
+
+	bool stop_varying;
+	uint64_t written[CPU_WRITTEN_MAX]; /* pages: cpu_written() */
+	unsigned nwritten;		   /* more than fit: too many */
 };
 
 /* --- registers by offset ------------------------------------------------------------------- */
@@ -495,6 +499,10 @@ go_to(struct cpu *c, const struct op *op, struct vcpu_state *s, uint64_t rip)
 const struct trace *op_fault(struct cpu *c, const struct op *op, struct vcpu_state *s);
 op_fn op_plain, op_leave, op_end;
 
+/* Before what varies: whether the run is to end here, with c->exit (identity.c). */
+bool varies(struct cpu *c);
+/* SIZE bytes at PA were written (access.c). */
+void note_written(struct cpu *c, uint64_t pa, uint64_t size);
 /* Somebody else wrote SIZE bytes at PA: does that end an MWAIT? monitor.c */
 void monitor_written(struct cpu *c, uint64_t pa, uint64_t size);
 

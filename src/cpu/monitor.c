@@ -95,6 +95,8 @@ next_random(struct cpu *c)
 enum op_result
 do_rdrand(struct cpu *c, const struct op *op, struct vcpu_state *s)
 {
+	if (varies(c))
+		return (OP_EXIT);
 	reg_set(s, op->dst, op->size, next_random(c) & size_mask(op->size));
 	flags_set(c, RFLAGS_CF);
 	return (OP_NEXT);

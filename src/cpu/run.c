@@ -33,7 +33,11 @@ memory_changed(void *opaque, uint64_t gpa, uint64_t size)
 static void
 memory_written(void *opaque, uint64_t gpa, uint64_t size)
 {
-	trace_drop_range(opaque, gpa, size);
+	struct cpu *c = opaque;
+
+	trace_drop_range(c, gpa, size);
+	if (c->config.track_writes)
+		note_written(c, gpa, size);
 	watch_outside(opaque, gpa, size);
 	monitor_written(opaque, gpa, size);
 }

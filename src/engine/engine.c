@@ -79,6 +79,12 @@ vcpu_history(const struct vcpu *vcpu, struct vcpu_history *out)
 	vcpu->ops->history(vcpu, out);
 }
 
+int
+vcpu_written(struct vcpu *vcpu, uint64_t *pages)
+{
+	return (vcpu->ops->written != NULL ? vcpu->ops->written(vcpu, pages) : -1);
+}
+
 uint64_t
 vcpu_instructions(const struct vcpu *vcpu)
 {
@@ -118,7 +124,8 @@ vcpu_note_exit(struct vcpu *vcpu)
 	struct vmx *vmx = vcpu->vmx;
 
 	if (vcpu->exit.kind == ENGINE_DEBUG || vcpu->exit.kind == ENGINE_CANCELED ||
-	    vcpu->exit.kind == ENGINE_STOPPED || vcpu->exit.kind == ENGINE_ERROR)
+	    vcpu->exit.kind == ENGINE_STOPPED || vcpu->exit.kind == ENGINE_VARIES ||
+	    vcpu->exit.kind == ENGINE_ERROR)
 		return;
 	vmx->exit_reason = vcpu->exit.reason;
 	vmx->exit_qualification = vcpu->exit.qualification;

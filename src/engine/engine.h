@@ -29,6 +29,7 @@ enum engine_exit {
 	ENGINE_STOPPED,	     /* somebody on the bus asked for it: vcpu_stop() */
 	ENGINE_INOUT,	     /* only without a bus */
 	ENGINE_PAGING,	     /* access to no memory; only without a bus */
+	ENGINE_VARIES,	     /* before RDTSC or the like: ENGINE_OPT_VARIES */
 	ENGINE_ERROR,	     /* the engine itself failed; text says why */
 };
 
@@ -67,11 +68,18 @@ struct engine_world {
 	/* The time stamp counter at this instant. NULL: counts instructions. */
 	uint64_t (*tsc)(void *opaque);
 	void *tsc_opaque;
-	uint64_t random_seed; /* of RDRAND, where the engine makes its numbers */
+	uint64_t random_seed;	   /* of RDRAND, where the engine makes its numbers */
+	struct lockstep *lockstep; /* which engines: engine_lockstep's */
 };
 
 enum engine_option {
 	ENGINE_OPT_HYPERCALL = 1, /* VMCALL exits; else it is #UD */
+	/*
+	 * End run() with ENGINE_VARIES before an instruction that answers by time, chance or model
+	 * (RDTSC, RDRAND, CPUID, RDMSR ...). Looked at by each run(). Not every engine can.
+	 */
+	ENGINE_OPT_VARIES = 2,
+	ENGINE_OPT_WRITTEN = 4, /* keep what written() tells */
 };
 
 /* What an engine that leaves the host's user space counts. */
@@ -92,6 +100,8 @@ struct engine_counts {
 #define ENGINE_INSTRUCTION_NS 4u
 
 struct vcpu;
+
+#define ENGINE_WRITTEN_MAX 256
 
 struct engine_ops {
 	const char *name;
@@ -121,6 +131,11 @@ struct engine_ops {
 	int (*watch)(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n);
 	/* What the CPU did last, as far as the engine sees it. */
 	void (*history)(const struct vcpu *vcpu, struct vcpu_history *out);
+	/*
+	 * The pages (numbers) of guest memory written to since the last call, to PAGES of
+	 * ENGINE_WRITTEN_MAX. How many; -1: more, or unknown. NULL: the engine cannot tell.
+	 */
+	int (*written)(struct vcpu *vcpu, uint64_t *pages);
 };
 
 struct vcpu {
@@ -137,6 +152,7 @@ struct vcpu {
 
 extern const struct engine_ops engine_soft; /* the built-in CPU */
 extern const struct engine_ops engine_kvm;  /* Linux KVM */
+extern const struct engine_ops engine_lockstep; /* both: lockstep.h */
 
 /*
  * Prepare VCPU on engine OPS. STATE, VMX and what WORLD points to stay the caller's and must live
@@ -158,6 +174,8 @@ uint64_t vcpu_instructions(const struct vcpu *vcpu);
 /* A debugger's N breakpoints from now on: at them run() ends with ENGINE_DEBUG. 0 or -1. */
 int vcpu_watch(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n);
 void vcpu_history(const struct vcpu *vcpu, struct vcpu_history *out);
+/* See struct engine_ops; -1 where that is not known. */
+int vcpu_written(struct vcpu *vcpu, uint64_t *pages);
 
 /* For engines. */
 

@@ -17,6 +17,7 @@ soft_create(struct vcpu *vcpu)
 	    .model = w->cpu_model != 0 ? (enum cpu_model)(w->cpu_model - 1) : CPU_X86_64,
 	    .vmcall_exits = vcpu->options & ENGINE_OPT_HYPERCALL,
 	    .exit_on_hole = w->bus == NULL,
+	    .track_writes = vcpu->options & ENGINE_OPT_WRITTEN,
 	    .int_ack = w->int_ack,
 	    .int_ack_opaque = w->int_ack_opaque,
 	    .apic = w->apic,
@@ -116,6 +117,9 @@ describe_exit(struct vcpu *vcpu, enum cpu_exit why)
 		vcpu->exit.kind = ENGINE_DEBUG;
 		vcpu->exit.watch = cpu_watch_hit(cpu);
 		break;
+	case CPU_EXIT_VARIES:
+		vcpu->exit.kind = ENGINE_VARIES;
+		break;
 	case CPU_EXIT_ERROR:
 		vcpu->exit.kind = ENGINE_ERROR;
 		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s", cpu_error(cpu));
@@ -136,6 +140,7 @@ soft_run(struct vcpu *vcpu, uint64_t budget)
 	if (!vcpu_enter(vcpu))
 		return;
 	vcpu->exit = (struct engine_exit_info){.rip = vcpu->state->gpr.rip};
+	cpu_stop_varying(cpu, vcpu->options & ENGINE_OPT_VARIES);
 	why = cpu_run(cpu, budget);
 	cpu_pull(cpu);
 	vcpu->exit.rip = vcpu->state->gpr.rip;
@@ -192,6 +197,14 @@ soft_history(const struct vcpu *vcpu, struct vcpu_history *out)
 	cpu_history(vcpu->engine, out);
 }
 
+_Static_assert(CPU_WRITTEN_MAX <= ENGINE_WRITTEN_MAX, "they fit");
+
+static int
+soft_written(struct vcpu *vcpu, uint64_t *pages)
+{
+	return (cpu_written(vcpu->engine, pages));
+}
+
 static uint64_t
 soft_instructions(const struct vcpu *vcpu)
 {
@@ -212,4 +225,5 @@ const struct engine_ops engine_soft = {
     .instructions = soft_instructions,
     .watch = soft_watch,
     .history = soft_history,
+    .written = soft_written,
 };

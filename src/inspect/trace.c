@@ -24,6 +24,7 @@ static const char *const exits[] = {
     [ENGINE_STOPPED] = "stopped",
     [ENGINE_INOUT] = "inout",
     [ENGINE_PAGING] = "paging",
+    [ENGINE_VARIES] = "varies",
     [ENGINE_ERROR] = "error",
 };
 

@@ -262,6 +262,7 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 	    .tsc = tsc_now,
 	    .tsc_opaque = m,
 	    .random_seed = random_seed(config),
+	    .lockstep = config->lockstep,
 	};
 	if (!config->no_apic)
 		world.apic = lapic_port(&m->lapic);

@@ -72,9 +72,10 @@ struct machine_config {
 	unsigned coms;		 /* serial ports on the board, 1..4 */
 	unsigned engine_options; /* enum engine_option */
 	const struct engine_ops *engine;
-	int cpu_model; /* as struct engine_world's */
-	bool no_fpu;   /* that model has no x87 */
-	bool no_apic;  /* nor a local APIC */
+	struct lockstep *lockstep; /* engine_lockstep's: which two */
+	int cpu_model;		   /* as struct engine_world's */
+	bool no_fpu;		   /* that model has no x87 */
+	bool no_apic;		   /* nor a local APIC */
 	struct machine_host host;
 };
 
