@@ -292,8 +292,8 @@ take_engines(struct boot_options *opts, const char *text)
 	static const struct {
 		const char *name;
 		const struct engine_ops *engines[2];
-	} pairs[] = {{"soft,kvm", {&engine_soft, &engine_kvm}},
-	    {"soft,soft", {&engine_soft, &engine_soft}}};
+	} pairs[] = {
+	    {"soft,kvm", {&engine_soft, &engine_kvm}}, {"soft,soft", {&engine_soft, &engine_soft}}};
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		if (strcmp(pairs[i].name, text) != 0)

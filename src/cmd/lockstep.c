@@ -55,8 +55,8 @@ print_access(const char *name, const struct lockstep_access *a)
 	    [LOCKSTEP_CR8] = "CR8",
 	};
 
-	fprintf(stderr, "  %-5s %s of %u bytes, %s %" PRIx64 "h", name,
-	    a->write ? "write" : "read", a->size, kinds[a->kind], a->address);
+	fprintf(stderr, "  %-5s %s of %u bytes, %s %" PRIx64 "h", name, a->write ? "write" : "read",
+	    a->size, kinds[a->kind], a->address);
 	if (a->write)
 		fprintf(stderr, ", value %" PRIx64 "h", a->value);
 	fprintf(stderr, "\n");
@@ -95,8 +95,8 @@ static void
 print_memory(const struct lockstep_report *r)
 {
 	fprintf(stderr,
-	    "  memory at %" PRIx64 "h; %" PRIu64 " bytes of that page differ; the same at exit %" PRIu64
-	    "\n",
+	    "  memory at %" PRIx64 "h; %" PRIu64
+	    " bytes of that page differ; the same at exit %" PRIu64 "\n",
 	    r->gpa, r->differing, r->checked);
 	for (unsigned side = 0; side < 2; side++) {
 		fprintf(stderr, "  %-5s", r->side[side].name);
@@ -131,12 +131,14 @@ print_steps(const struct boot_run *run, const struct lockstep_report *r)
 {
 	if (r->nsteps == 0)
 		return;
-	fprintf(stderr, "%" PRIu64 " instructions since they last were the same; the last of them:\n",
+	fprintf(stderr,
+	    "%" PRIu64 " instructions since they last were the same; the last of them:\n",
 	    r->steps);
 	for (unsigned i = 0; i < r->nsteps; i++)
 		print_instruction(run, &r->step[i]);
 	if (r->reproduced) {
-		fprintf(stderr, "they differ behind the last one, when it is run again from there:\n");
+		fprintf(
+		    stderr, "they differ behind the last one, when it is run again from there:\n");
 		print_registers(r, &r->behind[LOCKSTEP_LEADER], &r->behind[LOCKSTEP_FOLLOWER]);
 	} else if (r->stepped)
 		fprintf(stderr, "run again one by one, these do not make them differ\n");

@@ -111,6 +111,17 @@ combine(const struct vga *chip, unsigned p, uint8_t value, uint8_t mask)
 	return ((uint8_t)((value & mask) | (latch & ~mask)));
 }
 
+/* What is guest memory, as all do who write there. */
+static void
+put_byte(struct vga *chip, unsigned plane, uint32_t address, uint8_t value)
+{
+	uint8_t *byte = byte_at(chip, plane, address);
+
+	*byte = value;
+	if (byte != &chip->plane[plane][address])
+		memory_touched(chip->mem, (uint64_t)(byte - chip->mem->base), 1);
+}
+
 static void
 write_byte(struct vga *chip, uint64_t offset, uint8_t value)
 {
@@ -128,8 +139,8 @@ write_byte(struct vga *chip, uint64_t offset, uint8_t value)
 	planes &= chip->s.seq[2];
 	for (unsigned p = 0; p < VGA_PLANES; p++)
 		if (planes >> p & 1)
-			*byte_at(chip, p, address) =
-			    mode == 1 ? chip->s.latch[p] : combine(chip, p, value, mask);
+			put_byte(chip, p, address,
+			    mode == 1 ? chip->s.latch[p] : combine(chip, p, value, mask));
 }
 
 static uint64_t

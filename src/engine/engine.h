@@ -150,8 +150,8 @@ struct vcpu {
 	void *engine; /* the engine's own */
 };
 
-extern const struct engine_ops engine_soft; /* the built-in CPU */
-extern const struct engine_ops engine_kvm;  /* Linux KVM */
+extern const struct engine_ops engine_soft;	/* the built-in CPU */
+extern const struct engine_ops engine_kvm;	/* Linux KVM */
 extern const struct engine_ops engine_lockstep; /* both: lockstep.h */
 
 /*

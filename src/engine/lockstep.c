@@ -10,7 +10,7 @@
 #include "engine/lockstep_parts.h"
 
 #define COMPARED VCPU_ALL
-#define SCAN_EXITS 4096 /* between two looks at all of memory */
+#define SCAN_EXITS 4096	     /* between two looks at all of memory */
 #define FREE_MAX 50000000ull /* instructions that the leader may be ahead */
 #define SLICE_NS 20000000ull /* the follower runs so long before the machine is asked */
 #define SLICE_INSNS 1000000u
@@ -431,8 +431,8 @@ step_varying(struct pair *p)
 		    other->gpr.reg[i] != p->start.gpr.reg[i])
 			other->gpr.reg[i] = mine->gpr.reg[i];
 	/* RDRAND's carry. */
-	other->gpr.rflags = (other->gpr.rflags & ~(uint64_t)RFLAGS_CF) |
-	    (mine->gpr.rflags & RFLAGS_CF);
+	other->gpr.rflags =
+	    (other->gpr.rflags & ~(uint64_t)RFLAGS_CF) | (mine->gpr.rflags & RFLAGS_CF);
 	vcpu_push(follower_of(p), VCPU_GPR);
 	p->ls->varied++;
 }
@@ -539,8 +539,8 @@ pair_destroy(struct vcpu *vcpu)
 static void
 canceled(struct vcpu *vcpu)
 {
-	vcpu->exit = (struct engine_exit_info){
-	    .kind = ENGINE_CANCELED, .rip = vcpu->state->gpr.rip};
+	vcpu->exit =
+	    (struct engine_exit_info){.kind = ENGINE_CANCELED, .rip = vcpu->state->gpr.rip};
 }
 
 /* What the run comes back with, once both have met. */

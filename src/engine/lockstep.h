@@ -104,14 +104,14 @@ struct lockstep_register {
 	const char *name;
 	uint16_t offset;
 	uint8_t size;
-	uint8_t group;	/* enum vcpu_group */
+	uint8_t group;	  /* enum vcpu_group */
 	uint64_t ignored; /* bits that are not compared */
 };
 extern const struct lockstep_register lockstep_registers[];
 extern const unsigned lockstep_nregisters;
 uint64_t lockstep_register_get(const struct lockstep_register *reg, const struct vcpu_state *s);
 /* The bits of REG that differ and are compared. */
-uint64_t lockstep_register_diff(const struct lockstep_register *reg, const struct vcpu_state *a,
-    const struct vcpu_state *b);
+uint64_t lockstep_register_diff(
+    const struct lockstep_register *reg, const struct vcpu_state *a, const struct vcpu_state *b);
 
 #endif

@@ -12,15 +12,19 @@
 #include "engine/lockstep_parts.h"
 
 #define AT(field) offsetof(struct vcpu_state, field), sizeof(((struct vcpu_state *)0)->field)
-#define R(name, field, group) {name, AT(field), group, 0}
+#define R(name, field, group) \
+	{ \
+		name, AT(field), group, 0 \
+	}
 #define SEGMENT(name, field) \
 	R(name, field.selector, VCPU_SREGS), R(name ".base", field.base, VCPU_SREGS), \
 	    R(name ".limit", field.limit, VCPU_SREGS), R(name ".access", field.access, VCPU_SREGS)
-#define FX(name, at, size) {name, offsetof(struct vcpu_state, fpu.fxsave) + (at), size, VCPU_FPU, 0}
-#define ST(n) \
-	FX("ST" #n, 32 + 16 * (n), 8), FX("ST" #n "[79:64]", 40 + 16 * (n), 2)
-#define XMM(n) \
-	FX("XMM" #n "[63:0]", 160 + 16 * (n), 8), FX("XMM" #n "[127:64]", 168 + 16 * (n), 8)
+#define FX(name, at, size) \
+	{ \
+		name, offsetof(struct vcpu_state, fpu.fxsave) + (at), size, VCPU_FPU, 0 \
+	}
+#define ST(n) FX("ST" #n, 32 + 16 * (n), 8), FX("ST" #n "[79:64]", 40 + 16 * (n), 2)
+#define XMM(n) FX("XMM" #n "[63:0]", 160 + 16 * (n), 8), FX("XMM" #n "[127:64]", 168 + 16 * (n), 8)
 
 /* Named as the SDM does; the instruction pointer first, for the rest follows from it. */
 const struct lockstep_register lockstep_registers[] = {
@@ -129,8 +133,8 @@ lockstep_register_get(const struct lockstep_register *reg, const struct vcpu_sta
 
 /* REG is a part of a segment that both cannot use, and says nothing then. */
 static bool
-of_unusable(const struct lockstep_register *reg, const struct vcpu_state *a,
-    const struct vcpu_state *b)
+of_unusable(
+    const struct lockstep_register *reg, const struct vcpu_state *a, const struct vcpu_state *b)
 {
 	static const size_t at[] = {offsetof(struct vcpu_state, sregs.seg[SEG_ES]),
 	    offsetof(struct vcpu_state, sregs.seg[SEG_SS]),
@@ -157,8 +161,8 @@ of_unusable(const struct lockstep_register *reg, const struct vcpu_state *a,
 }
 
 uint64_t
-lockstep_register_diff(const struct lockstep_register *reg, const struct vcpu_state *a,
-    const struct vcpu_state *b)
+lockstep_register_diff(
+    const struct lockstep_register *reg, const struct vcpu_state *a, const struct vcpu_state *b)
 {
 	uint64_t diff = lockstep_register_get(reg, a) ^ lockstep_register_get(reg, b);
 

@@ -7,8 +7,8 @@
 
 #include "engine/lockstep_parts.h"
 
-#define STEPS_MAX 1000000u	/* to be made by both */
-#define STEPS_MAX_SLOW 20000u	/* with an engine that counts nothing */
+#define STEPS_MAX 1000000u    /* to be made by both */
+#define STEPS_MAX_SLOW 20000u /* with an engine that counts nothing */
 #define LAST LOCKSTEP_STEPS
 
 /* One engine that is tried again. */
@@ -118,8 +118,8 @@ trial_init(struct trial *t, struct pair *p, unsigned side)
 	if (world.apic.write_cr8 != NULL)
 		world.apic = (struct apic_port){read_msr, write_msr, write_cr8, tsc_changed, t};
 	world.ferr = NULL;
-	if (vcpu_create(&t->vcpu, p->ls->engines[side], &t->state, &t->vmx, &world,
-		p->outer->options) != 0)
+	if (vcpu_create(
+		&t->vcpu, p->ls->engines[side], &t->state, &t->vmx, &world, p->outer->options) != 0)
 		return (-1);
 	vcpu_push(&t->vcpu, VCPU_ALL);
 	t->vcpu.entry_unchecked = false;

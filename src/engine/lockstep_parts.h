@@ -56,9 +56,9 @@ struct pair {
 	struct memory shadow; /* the latter */
 
 	enum lag lag;
-	struct vcpu_state start; /* when they last met */
-	uint64_t start_count[2]; /* instructions of each, then */
-	struct vcpu_state point; /* where the leader is */
+	struct vcpu_state start;  /* when they last met */
+	uint64_t start_count[2];  /* instructions of each, then */
+	struct vcpu_state point;  /* where the leader is */
 	struct vcpu_state before; /* GPR, SREGS: of the leader at its last access */
 	uint64_t waited;	  /* host ns that the follower has run since they met */
 

@@ -60,8 +60,8 @@ leader_out(void *chip, uint16_t port, unsigned size, uint32_t value)
 static uint32_t
 follower_in(void *chip, uint16_t port, unsigned size)
 {
-	return ((uint32_t)lockstep_follow(chip,
-	    (struct lockstep_access){.kind = LOCKSTEP_PORT, .size = size, .address = port})
+	return ((uint32_t)lockstep_follow(
+	    chip, (struct lockstep_access){.kind = LOCKSTEP_PORT, .size = size, .address = port})
 		    .value);
 }
 
@@ -242,13 +242,11 @@ take_map(struct pair *p, unsigned side)
 	for (unsigned i = 0; i < real->nregions; i++) {
 		if (regions[i].ops == NULL)
 			continue;
-		p->side[side].windows[i] =
-		    (struct window){.pair = p, .side = side, .region = i};
+		p->side[side].windows[i] = (struct window){.pair = p, .side = side, .region = i};
 		regions[i].ops = &ops[side];
 		regions[i].opaque = &p->side[side].windows[i];
 	}
-	memory_take_map(
-	    &p->side[side].mem, regions, real->nregions, memory_get_a20(real));
+	memory_take_map(&p->side[side].mem, regions, real->nregions, memory_get_a20(real));
 }
 
 static void
@@ -306,8 +304,7 @@ note_range(struct changes *c, uint64_t gpa, uint64_t size)
 	last = c->range[RANGES_MAX - 1].gpa + c->range[RANGES_MAX - 1].size;
 	if (gpa < c->range[RANGES_MAX - 1].gpa)
 		c->range[RANGES_MAX - 1].gpa = gpa;
-	c->range[RANGES_MAX - 1].size =
-	    (end > last ? end : last) - c->range[RANGES_MAX - 1].gpa;
+	c->range[RANGES_MAX - 1].size = (end > last ? end : last) - c->range[RANGES_MAX - 1].gpa;
 }
 
 static void
@@ -394,12 +391,12 @@ lockstep_pushed(struct pair *p, unsigned groups)
 static void
 attach_ports(struct pair *p)
 {
-	static const struct port_ops ops[2] = {{leader_in, leader_out, 4},
-	    {follower_in, follower_out, 4}};
+	static const struct port_ops ops[2] = {
+	    {leader_in, leader_out, 4}, {follower_in, follower_out, 4}};
 
 	for (unsigned side = 0; side < 2; side++)
-		(void)bus_attach(&p->side[side].bus, p->ls->engines[side]->name, &ops[side], p, 0,
-		    BUS_PORTS, 0);
+		(void)bus_attach(
+		    &p->side[side].bus, p->ls->engines[side]->name, &ops[side], p, 0, BUS_PORTS, 0);
 }
 
 static struct engine_world
@@ -449,8 +446,8 @@ copy_memory(struct pair *p)
 	uint64_t from = 0, to;
 
 	while (lockstep_data(p->outer->world.mem, &from, &to)) {
-		memcpy(p->side[LOCKSTEP_FOLLOWER].mem.base + from,
-		    p->outer->world.mem->base + from, to - from);
+		memcpy(p->side[LOCKSTEP_FOLLOWER].mem.base + from, p->outer->world.mem->base + from,
+		    to - from);
 		memcpy(p->shadow.base + from, p->outer->world.mem->base + from, to - from);
 		from = to;
 	}
@@ -488,8 +485,8 @@ lockstep_world_init(struct pair *p)
 		errno = ENOSPC;
 		return (-1);
 	}
-	return (make_vcpu(p, LOCKSTEP_LEADER) != 0 || make_vcpu(p, LOCKSTEP_FOLLOWER) != 0 ? -1
-											   : 0);
+	return (
+	    make_vcpu(p, LOCKSTEP_LEADER) != 0 || make_vcpu(p, LOCKSTEP_FOLLOWER) != 0 ? -1 : 0);
 }
 
 void

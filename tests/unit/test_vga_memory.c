@@ -108,10 +108,25 @@ font(void **state)
 	assert_int_equal(memory_get16(&mem, 0xb8000), 0x1f41);
 }
 
-/* Characters are plane 0's even bytes, attributes those of plane 1. */
+static void
+on_written(void *opaque, uint64_t gpa, uint64_t size)
+{
+	uint64_t *last = opaque;
+
+	assert_int_equal(size, 1);
+	*last = gpa;
+}
+
+/*
+ * Characters are plane 0's even bytes, attributes those of plane 1; as memory, others are told that
+ * it is written to.
+ */
 static void
 text_is_in_the_planes(void **state)
 {
+	uint64_t last = 0;
+	const struct memory_listener listener = {.written = on_written, .opaque = &last};
+
 	(void)state;
 	memory_put16(&mem, 0xb8004, 0x1f41);
 	go_planar();
@@ -120,7 +135,10 @@ text_is_in_the_planes(void **state)
 	set(0x3ce, 4, 1);
 	assert_int_equal(get(0xa0004, 1), 0x1f);
 	set(0x3c4, 2, 0x01);
+	assert_int_equal(memory_listen(&mem, &listener), 0);
 	put(0xa0004, 2, 0x7742);
+	memory_unlisten(&mem, &last);
+	assert_int_equal(last, 0xb8004);
 	set(0x3c4, 4, 0x02);
 	assert_int_equal(memory_get16(&mem, 0xb8004), 0x1f42);
 	bus_out(&bus, 0x3c2, 1, 0x66); /* monochrome: at B0000 */
