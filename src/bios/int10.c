@@ -72,7 +72,7 @@ load_attributes(struct bios *b, uint16_t crtc_port, bool mono)
 	    0x18, 0x18, 0x18, 0x0e, 0x00, 0x0f, 0x08, 0x00};
 
 	inb(b, (uint16_t)(crtc_port + 6)); /* flip-flop to index */
-	for (uint8_t i = 0; i < sizeof(colours); i++) {
+	for (unsigned i = 0; i < sizeof(colours); i++) {
 		outb(b, 0x3c0, i);
 		outb(b, 0x3c0, mono ? greys[i] : colours[i]);
 	}
