@@ -201,6 +201,11 @@ tell_failure(struct boot_run *run, enum machine_end end, int status)
 		return;
 	if (run->machine.end == MACHINE_DEBUG_EXIT)
 		return;
+	/* A file that could not be written is no fault of the guest's. */
+	if (run->decided && run->status == STATUS_ERROR) {
+		cmd_error(BOOT_COMMAND, "%s", script->err);
+		return;
+	}
 	if (status == 124)
 		snprintf(why, sizeof(why), "time-out");
 	else

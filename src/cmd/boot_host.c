@@ -150,8 +150,7 @@ run_script(struct boot_run *run, uint64_t now, const struct key_sink *sink)
 		decide(run, STATUS_OK);
 		break;
 	case SCRIPT_FAILED:
-		cmd_error(BOOT_COMMAND, "%s", script->err);
-		decide(run, STATUS_ERROR);
+		decide(run, STATUS_ERROR); /* why is told when the terminal is ours again */
 		break;
 	}
 }

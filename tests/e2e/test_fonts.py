@@ -1,7 +1,7 @@
 """Fonts, and pictures of text screens drawn with them."""
 
 import picture
-from conftest import BUILD, GUESTS
+from conftest import BUILD, GUESTS, refused
 
 
 def dump_of_fonts(host, *steps):
@@ -137,3 +137,12 @@ def test_glyphs_of_the_guests_own(host):
     assert image[0] == (720, 400)
     for column, lines in ((1, bytes(4 * [0xff, 0])), (2, bytes(4 * [0xaa, 0x55]))):
         assert cell(image, (column, 9), (9, 8)) == expected(0, lines, GREY, (9, 8))
+
+
+def test_pictures_that_cannot_be_written(host):
+    (host.folder / "full.png").symlink_to("/dev/full")
+    for name, why in (("nowhere/s.png", "No such file"), ("full.png", "No space left"),
+                      ("full.png/s.ppm", "Not a directory")):
+        refused(host.boot("--screenshot", name, GUESTS / "table.img"), f"{name}: {why}")
+    refused(host.boot("--screenshot", "s.gif", GUESTS / "table.img"), "s.gif", ".png")
+    assert not (host.folder / "nowhere").exists()
