@@ -132,6 +132,7 @@ picture_png(const struct picture *picture, struct picture_file *file)
 	    .width = picture->width,
 	    .height = picture->height,
 	    .format = PNG_FORMAT_RGB,
+	    .flags = PNG_IMAGE_FLAG_FAST, /* a running guest waits for it */
 	};
 	png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
 
