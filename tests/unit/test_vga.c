@@ -303,6 +303,45 @@ layout_wraps_and_is_bounded(void **state)
 		assert_in_range(vga_text_cell(&text, row, text.columns - 1), 0xb8000, 0xbfffe);
 }
 
+/* Which of the eight fonts, and what becomes of their dots. */
+static void
+how_characters_look(void **state)
+{
+	static const struct {
+		uint8_t select, font[2];
+	} maps[] = {{0x00, {0, 0}}, {0x01, {2, 0}}, {0x04, {0, 2}}, {0x0e, {4, 6}}, {0x10, {1, 0}},
+	    {0x20, {0, 1}}, {0x3f, {7, 7}}};
+	struct vga_text text = vga_text_layout(&vga);
+
+	(void)state;
+	assert_int_equal(text.dots, 9);
+	assert_true(text.line_graphics);
+	assert_false(text.wide);
+	assert_false(text.tall);
+	assert_int_equal(text.underline, 31);
+	for (unsigned i = 0; i < COUNT(maps); i++) {
+		set(0x3c4, 3, maps[i].select);
+		text = vga_text_layout(&vga);
+		assert_int_equal(text.font[0], maps[i].font[0]);
+		assert_int_equal(text.font[1], maps[i].font[1]);
+	}
+	set(0x3c4, 1, 0x09);
+	set(0x3d4, 9, 0x87);
+	set(0x3d4, 0x14, 0x07);
+	vga.s.attr[16] &= 0xfb;
+	text = vga_text_layout(&vga);
+	assert_int_equal(text.dots, 8);
+	assert_false(text.line_graphics);
+	assert_true(text.wide);
+	assert_true(text.tall);
+	assert_int_equal(text.underline, 7);
+	assert_int_equal(text.rows, 25);
+	vga.plane[2][0x6000 + 'A' * 32 + 3] = 0x5a;
+	assert_int_equal(vga_glyph(&vga, 3, 'A')[3], 0x5a);
+	vga.s.attr[18] = 0x07; /* without the plane of intensity */
+	assert_int_equal(vga_colour(&vga, 9), vga_colour(&vga, 1));
+}
+
 static void
 cursor_shapes(void **state)
 {
@@ -384,6 +423,7 @@ main(void)
 	    CASE(retrace_with_odd_timing),
 	    CASE(layout_follows_the_registers),
 	    CASE(layout_wraps_and_is_bounded),
+	    CASE(how_characters_look),
 	    CASE(cursor_shapes),
 	    CASE(state_is_kept),
 	    CASE(any_state_is_safe),
