@@ -52,7 +52,6 @@ print_access(const char *name, const struct lockstep_access *a)
 	    [LOCKSTEP_PORT] = "port",
 	    [LOCKSTEP_MMIO] = "memory-mapped register",
 	    [LOCKSTEP_MSR] = "MSR",
-	    [LOCKSTEP_CR8] = "CR8",
 	};
 
 	fprintf(stderr, "  %-5s %s of %u bytes, %s %" PRIx64 "h", name, a->write ? "write" : "read",
@@ -156,7 +155,10 @@ print_report(const struct boot_run *run, const struct lockstep_report *r)
 		print_side(&r->side[side]);
 	if (r->what == LOCKSTEP_MEMORY)
 		print_memory(r);
-	print_registers(r, &r->side[LOCKSTEP_LEADER].state, &r->side[LOCKSTEP_FOLLOWER].state);
+	/* What followed from the first difference would only hide it. */
+	if (!r->reproduced)
+		print_registers(
+		    r, &r->side[LOCKSTEP_LEADER].state, &r->side[LOCKSTEP_FOLLOWER].state);
 	print_steps(run, r);
 }
 

@@ -17,6 +17,14 @@
 /* The follower may take so long for each instruction of the leader, and to begin with. */
 #define LOST_NS_INSN 5000u
 #define LOST_NS 10000000000ull
+#define TRY_NS 1000000000u /* to meet where the leader has not come to an exit */
+#define STEP_TRIES 16
+/*
+ * A follower that does not count is brought to where an interrupt may be let in by breakpoints: that
+ * is for soon behind an exit, or else, in a guest that makes none, for after a while.
+ */
+#define NEAR_INSNS 5000u
+#define FAR_INSNS 20000000u
 #define WINDOW_EXACT 256 /* instructions to look at one by one for an interrupt window */
 
 static uint64_t
@@ -64,6 +72,26 @@ lockstep_found(struct pair *p, enum lockstep_what what)
 		r->side[i].name = p->ls->engines[i]->name;
 }
 
+/*
+ * Kicks, and signals for another vCPU of this thread, end a run before it did anything. An event may
+ * be all that is delivered: then RIP moves.
+ */
+void
+lockstep_step(struct vcpu *vcpu)
+{
+	uint64_t n = vcpu_instructions(vcpu), rip;
+
+	vcpu_pull(vcpu, VCPU_GPR);
+	rip = vcpu->state->gpr.rip;
+	for (unsigned tries = 0; tries < STEP_TRIES; tries++) {
+		vcpu_run(vcpu, 1);
+		vcpu_pull(vcpu, VCPU_GPR);
+		if (vcpu->exit.kind != ENGINE_CANCELED || vcpu_instructions(vcpu) != n ||
+		    vcpu->state->gpr.rip != rip)
+			break;
+	}
+}
+
 /* --- the leader ------------------------------------------------------------------------------------- */
 
 /* Where both are the same: this is what the next difference is looked for from. */
@@ -72,7 +100,7 @@ met(struct pair *p)
 {
 	p->lag = LAG_NONE;
 	p->nlog = p->next = 0;
-	p->waited = 0;
+	p->waited = p->given_up = 0;
 }
 
 static void
@@ -279,6 +307,38 @@ count_to_point(struct pair *p)
 	return (true);
 }
 
+static uint64_t
+linear_rip(const struct vcpu_state *s)
+{
+	const struct x86_segment *cs = &s->sregs.seg[SEG_CS];
+
+	if ((s->sregs.efer & EFER_LMA) && (cs->access & AR_L))
+		return (s->gpr.rip);
+	return ((uint32_t)(cs->base + s->gpr.rip));
+}
+
+void
+lockstep_run_to(struct vcpu *vcpu, const struct vcpu_state *point, uint64_t budget)
+{
+	const struct cpu_watch watch = {
+	    .address = linear_rip(point), .bytes = 1, .kinds = WATCH_EXEC};
+
+	/* It may stand there already. Elsewhere RF would hide the breakpoint, on some engines. */
+	vcpu_pull(vcpu, VCPU_GPR | VCPU_SREGS);
+	if (linear_rip(vcpu->state) == watch.address) {
+		vcpu->state->gpr.rflags |= RFLAGS_RF;
+		vcpu_push(vcpu, VCPU_GPR);
+	}
+	if (vcpu_watch(vcpu, &watch, 1) != 0) {
+		vcpu->exit = (struct engine_exit_info){
+		    .kind = ENGINE_ERROR, .text = "no breakpoint can be had"};
+		return;
+	}
+	vcpu_run(vcpu, budget);
+	vcpu_watch(vcpu, NULL, 0);
+	vcpu_pull(vcpu, VCPU_ALL);
+}
+
 /*
  * To the leader's instruction by a breakpoint: it may be passed many times before the registers and
  * the memory are the leader's. Where the leader stopped before what varies, it is the first time.
@@ -287,33 +347,17 @@ static bool
 watch_to_point(struct pair *p)
 {
 	struct vcpu *follower = follower_of(p);
-	const struct cpu_watch watch = {
-	    .address = p->point.sregs.seg[SEG_CS].base + p->point.gpr.rip,
-	    .bytes = 1,
-	    .kinds = WATCH_EXEC,
-	};
 	bool first = leader_of(p)->exit.kind == ENGINE_VARIES;
 
 	if (same_registers_quietly(p) && (first || lockstep_seems_same(p)))
 		return (true);
-	/* Off the breakpoint, then on to it. */
-	vcpu_run(follower, 1);
-	if (found(p) || is_exit(follower->exit.kind)) {
+	lockstep_run_to(follower, &p->point, SLICE_INSNS);
+	if (follower->exit.kind == ENGINE_DEBUG) {
+		if (first && !same_registers_quietly(p))
+			lockstep_found(p, LOCKSTEP_REGISTERS);
+	} else if (is_exit(follower->exit.kind)) {
 		differing_exit(p, LOCKSTEP_EXIT);
-		return (true);
 	}
-	if (same_registers_quietly(p) && (first || lockstep_seems_same(p)))
-		return (true);
-	if (vcpu_watch(follower, &watch, 1) != 0) {
-		differing_exit(p, LOCKSTEP_LOST);
-		return (true);
-	}
-	vcpu_run(follower, SLICE_INSNS);
-	vcpu_watch(follower, NULL, 0);
-	if (follower->exit.kind != ENGINE_DEBUG && is_exit(follower->exit.kind))
-		differing_exit(p, LOCKSTEP_EXIT);
-	else if (follower->exit.kind == ENGINE_DEBUG && first && !same_registers_quietly(p))
-		lockstep_found(p, LOCKSTEP_REGISTERS);
 	return (found(p));
 }
 
@@ -349,12 +393,29 @@ go_on(struct pair *p)
 	return (run_to_exit(p));
 }
 
+/*
+ * Behind the last element of a string instruction engines are on it still or behind it. On to where
+ * the leader is, if that is all.
+ */
+static bool
+settle(struct pair *p)
+{
+	struct vcpu *follower = follower_of(p);
+	struct vcpu_state point = p->point;
+
+	point.gpr.rip = follower->state->gpr.rip;
+	if (!follower->ops->timed || p->nlog == 0 ||
+	    lockstep_differs(&point, follower->state, COMPARED) != NULL)
+		return (false);
+	lockstep_run_to(follower, &p->point, SLICE_INSNS);
+	return (!found(p) && follower->exit.kind == ENGINE_DEBUG && same_registers_quietly(p));
+}
+
 /* Both are at the same place: is all the same there? */
 static void
 compare(struct pair *p)
 {
-	vcpu_pull(follower_of(p), VCPU_ALL);
-	if (lockstep_differs(&p->point, follower_of(p)->state, COMPARED) != NULL) {
+	if (!same_registers_quietly(p) && !settle(p)) {
 		lockstep_found(p, LOCKSTEP_REGISTERS);
 		return;
 	}
@@ -375,12 +436,15 @@ meet(struct pair *p)
 		now = host_ns();
 	}
 	p->waited += now - began;
-	if (!there) {
-		if (p->waited > LOST_NS + leader_distance(p) * LOST_NS_INSN)
-			differing_exit(p, LOCKSTEP_LOST);
-		if (!found(p))
-			return (false);
+	if (!there && p->lag == LAG_FREE && p->waited > TRY_NS) {
+		/* Not here, which may be in the middle of a long loop; somewhere later. */
+		p->waited = 0;
+		p->given_up = leader_distance(p);
+	} else if (!there && p->waited > LOST_NS + leader_distance(p) * LOST_NS_INSN) {
+		differing_exit(p, LOCKSTEP_LOST);
 	}
+	if (!there && !found(p))
+		return (false);
 	if (!found(p))
 		compare(p);
 	if (found(p))
@@ -391,22 +455,6 @@ meet(struct pair *p)
 }
 
 /* --- what varies ------------------------------------------------------------------------------------- */
-
-/* One instruction, whatever kicks come between. */
-static void
-step(struct vcpu *vcpu)
-{
-	uint64_t rip;
-
-	vcpu_pull(vcpu, VCPU_GPR);
-	rip = vcpu->state->gpr.rip;
-	for (unsigned tries = 0; tries < 4 && vcpu->state->gpr.rip == rip; tries++) {
-		vcpu_run(vcpu, 1);
-		vcpu_pull(vcpu, VCPU_GPR);
-		if (vcpu->exit.kind != ENGINE_CANCELED)
-			break;
-	}
-}
 
 /*
  * Both have met before an instruction whose answer varies: the registers that it writes become the
@@ -422,10 +470,18 @@ step_varying(struct pair *p)
 	leader_of(p)->options |= ENGINE_OPT_VARIES;
 	if (p->lag != LAG_FREE || p->point.gpr.rip == p->start.gpr.rip)
 		return;
-	step(follower_of(p));
+	if (follower_of(p)->ops->timed)
+		lockstep_run_to(follower_of(p), &p->point, SLICE_INSNS);
+	else
+		lockstep_step(follower_of(p));
 	if (found(p))
 		return;
 	vcpu_pull(follower_of(p), VCPU_ALL);
+	if (other->gpr.rip != mine->gpr.rip) {
+		lockstep_found(p, LOCKSTEP_REGISTERS);
+		lockstep_narrow(p);
+		return;
+	}
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		if (mine->gpr.reg[i] != p->start.gpr.reg[i] ||
 		    other->gpr.reg[i] != p->start.gpr.reg[i])
@@ -476,6 +532,12 @@ let_interrupts_in(struct pair *p)
 	lockstep_pushed(p, VCPU_EVENTS);
 }
 
+static bool
+is_near(struct pair *p)
+{
+	return (p->lag == LAG_NONE || leader_distance(p) < NEAR_INSNS);
+}
+
 /*
  * While INTR waits for the guest to let it in, the leader is looked at after each instruction, later
  * less often.
@@ -483,14 +545,16 @@ let_interrupts_in(struct pair *p)
 static uint64_t
 within_window(struct pair *p, uint64_t budget)
 {
-	uint64_t most = p->window < WINDOW_EXACT ? 1 : p->window / 16;
+	uint64_t most = budget;
 
-	if (!p->intr || p->outer->world.int_ack == NULL) {
+	if (!p->intr || p->outer->world.int_ack == NULL ||
+	    (follower_of(p)->ops->timed && !is_near(p))) {
 		p->window = 0;
-		most = budget;
+	} else {
+		most = p->window < WINDOW_EXACT ? 1 : p->window / 16;
+		most = most < budget ? most : budget;
+		p->window += most;
 	}
-	most = most < budget ? most : budget;
-	p->window += p->intr ? most : 0;
 	/* The delivery of an event alone is nothing that every engine can stop behind. */
 	return (most == 1 && p->outer->state->events.inject_type != EVENT_NONE ? 2 : most);
 }
@@ -564,10 +628,12 @@ must_meet(struct pair *p)
 {
 	if (p->lag == LAG_NONE)
 		return (false);
-	if (p->lag == LAG_DUE || !follower_of(p)->ops->timed || interrupt_waits(p) || p->nmi ||
-	    p->after.groups != 0 || p->after.map || p->after.nranges != 0)
+	if (p->lag == LAG_DUE || !follower_of(p)->ops->timed || p->after.groups != 0 ||
+	    p->after.map || p->after.nranges != 0)
 		return (true);
-	return (leader_distance(p) > FREE_MAX);
+	if (interrupt_waits(p) || p->nmi)
+		return (is_near(p) || leader_distance(p) > p->given_up + FAR_INSNS);
+	return (leader_distance(p) > p->given_up + FREE_MAX);
 }
 
 /* HLT goes on until something wakes it. */

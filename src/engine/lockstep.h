@@ -38,7 +38,6 @@ enum lockstep_kind {
 	LOCKSTEP_PORT,
 	LOCKSTEP_MMIO,
 	LOCKSTEP_MSR,
-	LOCKSTEP_CR8,
 };
 
 /* What a CPU asks of the world outside. */

@@ -2,6 +2,8 @@
  * What is compared where both engines have met, and what is not:
  *  - base, limit and rights of a segment that cannot be used (but the bases of FS and GS);
  *  - the time stamp counter's offset, for time is the leader's;
+ *  - RFLAGS.RF, which some engines set between two elements of a string instruction, and which a
+ *    breakpoint of ours sets;
  *  - the reserved bytes of the x87's image.
  */
 #include <errno.h>
@@ -45,7 +47,7 @@ const struct lockstep_register lockstep_registers[] = {
     R("R13", gpr.reg[GPR_R13], VCPU_GPR),
     R("R14", gpr.reg[GPR_R14], VCPU_GPR),
     R("R15", gpr.reg[GPR_R15], VCPU_GPR),
-    R("RFLAGS", gpr.rflags, VCPU_GPR),
+    {"RFLAGS", AT(gpr.rflags), VCPU_GPR, RFLAGS_RF},
     SEGMENT("ES", sregs.seg[SEG_ES]),
     SEGMENT("CS", sregs.seg[SEG_CS]),
     SEGMENT("SS", sregs.seg[SEG_SS]),

@@ -9,6 +9,9 @@
 
 #define STEPS_MAX 1000000u    /* to be made by both */
 #define STEPS_MAX_SLOW 20000u /* with an engine that counts nothing */
+#define ROUNDS_MAX 1000000u
+#define TRIES 20
+#define SLICE_INSNS 1000000u
 #define LAST LOCKSTEP_STEPS
 
 /* One engine that is tried again. */
@@ -133,14 +136,45 @@ trial_fini(struct trial *t)
 	memory_fini(&t->mem);
 }
 
-/* An event is delivered together with the instruction behind it, as all engines can. */
-static void
-trial_step(struct trial *t)
+static bool
+goes_on(const struct trial *t)
 {
-	bool event = t->state.events.inject_type != EVENT_NONE && !t->vcpu.ops->timed;
+	return (!t->access && t->vcpu.exit.kind == ENGINE_CANCELED);
+}
 
-	vcpu_run(&t->vcpu, event ? 2 : 1);
+/*
+ * The leader runs one instruction. A string instruction and a loop of one count as one: breakpoints
+ * do not see their rounds.
+ */
+static void
+step_leader(struct trial *t)
+{
+	uint64_t rip = t->state.gpr.rip;
+
+	for (unsigned i = 0; i < ROUNDS_MAX && t->state.gpr.rip == rip && goes_on(t); i++)
+		lockstep_step(&t->vcpu);
 	vcpu_pull(&t->vcpu, VCPU_ALL);
+}
+
+/*
+ * The follower comes after it: by counting, or, where single steps would run through the handler of
+ * an interrupt, by a breakpoint.
+ */
+static void
+step_follower(struct trial *t, const struct trial *leader)
+{
+	uint64_t rip = t->state.gpr.rip;
+
+	if (!t->vcpu.ops->timed) {
+		for (unsigned i = 0; i < ROUNDS_MAX && t->state.gpr.rip == rip && goes_on(t); i++)
+			lockstep_step(&t->vcpu);
+		vcpu_pull(&t->vcpu, VCPU_ALL);
+		return;
+	}
+	for (unsigned i = 0; i < TRIES && goes_on(t); i++)
+		lockstep_run_to(&t->vcpu, &leader->state, SLICE_INSNS);
+	if (t->vcpu.exit.kind == ENGINE_DEBUG)
+		t->vcpu.exit.kind = ENGINE_CANCELED;
 }
 
 static void
@@ -167,12 +201,6 @@ trials_differ(const struct lockstep_report *r, const struct trial *a, const stru
 	return (memcmp(a->mem.base + r->gpa, b->mem.base + r->gpa, size) != 0);
 }
 
-static bool
-goes_on(const struct trial *t)
-{
-	return (!t->access && t->vcpu.exit.kind == ENGINE_CANCELED);
-}
-
 /* The leader alone: what it ran last. */
 static void
 list_last(struct lockstep_report *r, struct trial *leader)
@@ -182,7 +210,8 @@ list_last(struct lockstep_report *r, struct trial *leader)
 	vcpu_pull(&leader->vcpu, VCPU_ALL);
 	for (unsigned i = 0; i < LAST && goes_on(leader); i++) {
 		remember(r, &leader->state);
-		trial_step(leader);
+		lockstep_step(&leader->vcpu);
+		vcpu_pull(&leader->vcpu, VCPU_ALL);
 	}
 }
 
@@ -192,8 +221,8 @@ step_both(struct lockstep_report *r, struct trial *leader, struct trial *followe
 	r->stepped = true;
 	for (uint64_t i = 0; i <= r->steps; i++) {
 		remember(r, &leader->state);
-		trial_step(leader);
-		trial_step(follower);
+		step_leader(leader);
+		step_follower(follower, leader);
 		if (trials_differ(r, leader, follower) || leader->access != follower->access) {
 			r->reproduced = true;
 			r->behind[LOCKSTEP_LEADER] = leader->state;

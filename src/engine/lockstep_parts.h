@@ -60,13 +60,15 @@ struct pair {
 	uint64_t start_count[2];  /* instructions of each, then */
 	struct vcpu_state point;  /* where the leader is */
 	struct vcpu_state before; /* GPR, SREGS: of the leader at its last access */
-	uint64_t waited;	  /* host ns that the follower has run since they met */
+	uint64_t given_up; /* instructions of the leader from START to where they could not */
+	uint64_t waited;   /* host ns that the follower has run since they met */
 
 	struct lockstep_access log[LOG_MAX]; /* that the leader made since they met */
 	unsigned nlog, next;		     /* next: to be made by the follower */
 	bool overflow;			     /* they were more */
 	bool nested;			     /* the leader runs on at an access of the follower */
 
+	bool own;	       /* what is pushed is what the leader's CPU wrote itself */
 	bool in_access;	       /* the leader is on the machine's bus */
 	struct changes during; /* an access of the leader */
 	struct changes after;  /* while it waited */
@@ -103,6 +105,10 @@ bool lockstep_seems_same(struct pair *p);
 bool lockstep_data(const struct memory *mem, uint64_t *from, uint64_t *to);
 
 /* lockstep.c */
+/* Run until a breakpoint at POINT's RIP, not counting where it stands, or what else ends the run. */
+void lockstep_run_to(struct vcpu *vcpu, const struct vcpu_state *point, uint64_t budget);
+/* Run one instruction alone. */
+void lockstep_step(struct vcpu *vcpu);
 void lockstep_found(struct pair *p, enum lockstep_what what);
 /* The follower is at an access: as the leader's, or a difference. */
 struct lockstep_access lockstep_follow(struct pair *p, struct lockstep_access access);
