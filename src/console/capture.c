@@ -20,6 +20,20 @@ capture_face(struct screen_face *face, const struct machine *m, const struct vga
 			    VGA_GLYPH_SIZE);
 }
 
+static void
+graphics_line(const void *opaque, unsigned y, uint32_t *rgb)
+{
+	vga_graphics_line(opaque, y, rgb);
+}
+
+static void
+capture_graphics(struct screen_graphics *graphics, const struct machine *m)
+{
+	struct vga_graphics g = vga_graphics_layout(&m->vga);
+
+	*graphics = (struct screen_graphics){g.width, g.height, graphics_line, &m->vga};
+}
+
 void
 screen_capture_machine(struct screen *screen, const struct machine *m)
 {
@@ -45,5 +59,8 @@ screen_capture_machine(struct screen *screen, const struct machine *m)
 	for (unsigned i = 0; i < 16; i++)
 		layout.colours[i] = vga_colour(&m->vga, i);
 	screen_capture(screen, m->mem, &layout);
-	capture_face(&screen->face, m, &t);
+	if (t.text)
+		capture_face(&screen->face, m, &t);
+	else
+		capture_graphics(&screen->graphics, m);
 }

@@ -66,8 +66,28 @@ draw_line(const struct screen *screen, unsigned row, unsigned line, uint8_t *at)
 	}
 }
 
-int
-picture_draw(struct picture *picture, const struct screen *screen)
+/* A graphics mode: its dots as they are. */
+static int
+draw_graphics(struct picture *picture, const struct screen_graphics *graphics)
+{
+	uint32_t *line = malloc(graphics->width * sizeof(*line));
+	uint8_t *at;
+
+	*picture = (struct picture){.width = graphics->width, .height = graphics->height};
+	picture->rgb = at = malloc((size_t)picture->width * picture->height * RGB);
+	for (unsigned y = 0; line != NULL && at != NULL && y < picture->height; y++) {
+		graphics->line(graphics->opaque, y, line);
+		for (unsigned x = 0; x < picture->width; x++)
+			at = put_dot(at, line[x], 1);
+	}
+	if (line == NULL)
+		picture_free(picture);
+	free(line);
+	return (picture->rgb != NULL ? 0 : -1);
+}
+
+static int
+draw_text(struct picture *picture, const struct screen *screen)
 {
 	const struct screen_face *face = &screen->face;
 	unsigned times = face->tall ? 2 : 1;
@@ -89,6 +109,14 @@ picture_draw(struct picture *picture, const struct screen *screen)
 		}
 	}
 	return (0);
+}
+
+int
+picture_draw(struct picture *picture, const struct screen *screen)
+{
+	if (screen->text)
+		return (draw_text(picture, screen));
+	return (draw_graphics(picture, &screen->graphics));
 }
 
 void

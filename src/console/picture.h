@@ -1,4 +1,4 @@
-/* The text screen as dots, and these as a file: portable pixmap (PPM) or PNG. */
+/* The screen as dots, and these as a file: portable pixmap (PPM) or PNG. */
 #ifndef CONSOLE_PICTURE_H
 #define CONSOLE_PICTURE_H
 
@@ -20,8 +20,8 @@ struct picture_file {
 };
 
 /*
- * Draw SCREEN, which must be a text screen, as a VGA does: cells of 8 or 9 columns, the cursor,
- * colours; what blinks is there. 0, or -1 with errno (ENOMEM). To be given up by picture_free().
+ * Draw SCREEN as a VGA does: cells of 8 or 9 columns, the cursor, colours, and what blinks is there;
+ * or the dots of a graphics mode. 0, or -1 with errno (ENOMEM). To be given up by picture_free().
  */
 int picture_draw(struct picture *picture, const struct screen *screen);
 void picture_free(struct picture *picture);

@@ -47,6 +47,13 @@ struct screen_layout {
 	uint32_t colours[16]; /* 0xRRGGBB */
 };
 
+/* A graphics mode: asked for line by line, while the machine stands still. */
+struct screen_graphics {
+	unsigned width, height;					     /* 0: none */
+	void (*line)(const void *opaque, unsigned y, uint32_t *rgb); /* WIDTH times 0xRRGGBB */
+	const void *opaque;
+};
+
 struct screen_cell {
 	uint8_t ch; /* code page 437 */
 	uint8_t attr;
@@ -54,7 +61,8 @@ struct screen_cell {
 
 struct screen {
 	bool text;
-	struct screen_face face; /* screen_capture() leaves it to its caller */
+	struct screen_face face; /* screen_capture() leaves both to its caller */
+	struct screen_graphics graphics;
 	unsigned columns;
 	unsigned rows;
 	bool cursor_on;

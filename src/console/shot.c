@@ -115,9 +115,8 @@ shot_write(const struct screen *screen, const char *file, enum shot_format forma
 	struct picture_file data;
 	int rc;
 
-	if (!screen->text) {
-		snprintf(err, errlen,
-		    "%s: the screen is in a graphics mode, which hyve86 does not show yet", file);
+	if (!screen->text && format == SHOT_TXT) {
+		snprintf(err, errlen, "%s: the screen is in a graphics mode, it has no text", file);
 		return (-1);
 	}
 	if (encode(screen, format, &data) != 0) {

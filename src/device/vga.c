@@ -434,12 +434,19 @@ vga_colour(const struct vga *chip, unsigned colour)
 	const uint8_t *attr = chip->s.attr;
 	/* Register 12h: the planes that count. */
 	unsigned index = attr[colour & attr[18] & 15] & 0x3fu;
-	uint32_t rgb = 0;
 
 	/* Colour select: bits 7..6 always, 5..4 if attribute mode control bit 7 says so. */
 	if ((attr[16] & 0x80) != 0)
 		index = (index & 0x0f) | (attr[20] & 0x03u) << 4;
 	index |= (attr[20] & 0x0cu) << 4;
+	return (vga_dac_colour(chip, (uint8_t)index));
+}
+
+uint32_t
+vga_dac_colour(const struct vga *chip, uint8_t index)
+{
+	uint32_t rgb = 0;
+
 	index &= chip->s.pel_mask;
 	for (unsigned part = 0; part < 3; part++) {
 		uint32_t six = chip->s.dac[index][part];

@@ -1,11 +1,11 @@
 /*
- * VGA (IBM PS/2 Hardware Interface Technical Reference, "Video Subsystem"), as far as text modes
- * need it: all registers are kept and read back, the retrace bits run with the clock. The text window
- * at B8000 (or B0000) is guest RAM; while the sequencer's memory mode leaves addresses as they are,
- * which is how fonts get into plane 2, the window at A0000 leads to the four planes.
+ * VGA (IBM PS/2 Hardware Interface Technical Reference, "Video Subsystem"): all registers are kept
+ * and read back, the retrace bits run with the clock. The text window at B8000 (or B0000) is guest
+ * RAM; while the sequencer's memory mode leaves addresses as they are, which is how fonts get into
+ * plane 2, the window at A0000 leads to the four planes.
  *
  * Who shows the screen asks vga_text_layout() where things are, vga_colour() for colours and
- * vga_glyph() for what characters look like.
+ * vga_glyph() for what characters look like; or, in a graphics mode, vga_graphics_line().
  */
 #ifndef DEVICE_VGA_H
 #define DEVICE_VGA_H
@@ -112,6 +112,18 @@ struct vga_text vga_text_layout(const struct vga *chip);
 uint32_t vga_text_cell(const struct vga_text *text, unsigned row, unsigned column);
 /* What colour (0..15) of an attribute looks like: 0xRRGGBB. */
 uint32_t vga_colour(const struct vga *chip, unsigned colour);
+/* What DAC register INDEX looks like: 0xRRGGBB. */
+uint32_t vga_dac_colour(const struct vga *chip, uint8_t index);
+
+/* A graphics mode, when vga_text_layout() says that it is one. */
+struct vga_graphics {
+	unsigned width, height; /* in dots; as the monitor gets them: 640x400 for mode 13h */
+};
+struct vga_graphics vga_graphics_layout(const struct vga *chip);
+/* Line Y of it: as many colours 0xRRGGBB as it is wide. */
+void vga_graphics_line(const struct vga *chip, unsigned y, uint32_t *rgb);
+uint8_t vga_plane_byte(const struct vga *chip, unsigned plane, uint32_t offset);
+
 /* The window at A0000, for the memory map. */
 struct mem_region vga_window(struct vga *chip);
 /* The window follows the registers: RAM, or the planes. */

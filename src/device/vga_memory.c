@@ -24,16 +24,32 @@ vga_update_window(struct vga *chip)
 		memory_set_type(chip->mem, VGA_WINDOW_NAME, planar ? MEM_MMIO : MEM_RAM);
 }
 
-/* The byte at OFFSET of PLANE. */
+/* Where in RAM the byte at OFFSET of PLANE is; NULL: it is in the chip. */
 static uint8_t *
-byte_at(struct vga *chip, unsigned plane, uint32_t offset)
+in_ram(const struct vga *chip, unsigned plane, uint32_t offset)
 {
 	uint32_t text = chip->s.misc & MISC_COLOUR ? 0xb8000 : 0xb0000;
 
-	if (plane < 2 && offset % 2 == 0 && offset < TEXT_BYTES && chip->mem != NULL &&
-	    text + TEXT_BYTES <= chip->mem->low_size)
-		return (chip->mem->base + text + offset + plane);
-	return (&chip->plane[plane][offset]);
+	if (plane >= 2 || offset % 2 != 0 || offset >= TEXT_BYTES || chip->mem == NULL ||
+	    text + TEXT_BYTES > chip->mem->low_size)
+		return (NULL);
+	return (chip->mem->base + text + offset + plane);
+}
+
+static uint8_t *
+byte_at(struct vga *chip, unsigned plane, uint32_t offset)
+{
+	uint8_t *ram = in_ram(chip, plane, offset);
+
+	return (ram != NULL ? ram : &chip->plane[plane][offset]);
+}
+
+uint8_t
+vga_plane_byte(const struct vga *chip, unsigned plane, uint32_t offset)
+{
+	const uint8_t *ram = in_ram(chip, plane, offset);
+
+	return (ram != NULL ? *ram : chip->plane[plane][offset]);
 }
 
 /*

@@ -114,14 +114,33 @@ no_folder(void **state)
 }
 
 static void
+line(const void *opaque, unsigned y, uint32_t *rgb)
+{
+	assert_ptr_equal(opaque, &screen);
+	rgb[0] = y << 16 | 0x000001;
+	rgb[1] = y << 16 | 0x000100;
+	rgb[2] = y << 16 | 0x000200;
+}
+
+static void
 graphics_mode(void **state)
 {
+	char got[64];
+	FILE *file;
+
 	(void)state;
 	screen.text = false;
-	for (int format = SHOT_TXT; format <= SHOT_PNG; format++) {
-		assert_int_equal(write_to("screen", (enum shot_format)format), -1);
-		assert_non_null(strstr(err, "graphics mode"));
-	}
+	assert_int_equal(write_to("screen", SHOT_TXT), -1);
+	assert_non_null(strstr(err, "graphics mode"));
+	screen.graphics = (struct screen_graphics){3, 2, line, &screen};
+	assert_int_equal(write_to("screen", SHOT_PPM), 0);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_int_equal(fread(got, 1, sizeof(got), file), 11 + 18);
+	fclose(file);
+	assert_memory_equal(got, "P6\n3 2\n255\n\0\0\1\0\1\0\0\2\0", 20);
+	assert_memory_equal(got + 20, "\1\0\1\1\1\0\1\2\0", 9);
+	unlink(path);
 }
 
 static void

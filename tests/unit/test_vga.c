@@ -384,7 +384,8 @@ static void
 any_state_is_safe(void **state)
 {
 	struct section section = vga_section(&vga);
-	uint32_t seed = 11;
+	struct vga_graphics graphics;
+	uint32_t seed = 11, dots[4096];
 
 	(void)state;
 	for (unsigned round = 0; round < 500; round++) {
@@ -400,6 +401,11 @@ any_state_is_safe(void **state)
 		assert_in_range(
 		    vga_text_cell(&text, text.rows - 1, text.columns - 1), 0xa0000, 0xbfffe);
 		vga_colour(&vga, round & 15);
+		graphics = vga_graphics_layout(&vga);
+		assert_in_range(graphics.width, 8, COUNT(dots));
+		assert_in_range(graphics.height, 1, 1024);
+		vga_graphics_line(&vga, 0, dots);
+		vga_graphics_line(&vga, graphics.height - 1, dots);
 		for (uint16_t port = 0x3b0; port < 0x3e0; port++) {
 			bus_in(&bus, port, 1);
 			bus_out(&bus, port, 1, seed >> 16);
