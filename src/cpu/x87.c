@@ -97,7 +97,7 @@ pending(struct cpu *c, const struct vcpu_state *s)
 		return (OP_NEXT);
 	c->ferr_told = true;
 	c->config.ferr(c->config.ferr_opaque);
-	return (c->attention & ATT_INTR ? OP_AGAIN : OP_NEXT);
+	return (c->attention & (ATT_INTR | ATT_STOP) ? OP_AGAIN : OP_NEXT);
 }
 
 bool

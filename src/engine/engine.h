@@ -120,7 +120,10 @@ struct engine_ops {
 	void (*push)(struct vcpu *vcpu, unsigned groups);
 	/* From any thread or signal handler: make run() return soon with ENGINE_CANCELED. */
 	void (*kick)(struct vcpu *vcpu);
-	/* From a bus handler: end run() with ENGINE_STOPPED behind this instruction. */
+	/*
+	 * From a bus handler: end run() with ENGINE_STOPPED behind this instruction. From ferr(): before
+	 * the instruction that found the exception.
+	 */
 	void (*stop)(struct vcpu *vcpu);
 	/* Level of INTR changed; an NMI edge came. */
 	void (*set_intr)(struct vcpu *vcpu, bool level);

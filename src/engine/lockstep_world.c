@@ -224,6 +224,16 @@ follower_tsc_changed(void *opaque)
 	(void)opaque;
 }
 
+/* The board is told once, and where the leader stands an interrupt may come now. */
+static void
+leader_ferr(void *opaque)
+{
+	struct pair *p = opaque;
+
+	p->outer->world.ferr(p->outer->world.ferr_opaque);
+	vcpu_stop(&p->side[LOCKSTEP_LEADER].vcpu);
+}
+
 /* --- memory ----------------------------------------------------------------------------------------- */
 
 /* The map of SIDE as the machine's is now, with devices that lead here. */
@@ -415,8 +425,9 @@ world_of(struct pair *p, unsigned side)
 		w.apic = apics[side];
 		w.apic.opaque = p;
 	}
-	if (side == LOCKSTEP_FOLLOWER)
-		w.ferr = NULL; /* the leader has told the board */
+	if (w.ferr != NULL)
+		w.ferr = side == LOCKSTEP_LEADER ? leader_ferr : NULL;
+	w.ferr_opaque = p;
 	return (w);
 }
 

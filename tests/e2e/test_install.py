@@ -34,7 +34,7 @@ def test_commands(installed):
             assert os.readlink(command) == "hyve86"
 
 
-@pytest.mark.parametrize("page", ["hyve86.1", "hyve86-boot.1", "bhyve.8", "bhyveload.8",
+@pytest.mark.parametrize("page", ["hyve86.1", "hyve86-boot.1", "hyve86-lockstep.1", "bhyve.8", "bhyveload.8",
                                   "bhyvebiosload.8", "vmmctl.8", "bhyvectl.8"])
 def test_man_pages(installed, page):
     text = find(installed, page).read_text()

@@ -147,12 +147,62 @@ pause_and_kick(void **state)
 	stop(*state);
 }
 
+/* --- stopping ------------------------------------------------------------------------------------------ */
+
+static uint64_t
+stopping_read(void *opaque, uint64_t offset, unsigned size)
+{
+	(void)opaque;
+	(void)offset;
+	(void)size;
+	vcpu_stop(&machine.vcpu);
+	return (0x5a);
+}
+
+static void
+stopping_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+	(void)offset;
+	(void)size;
+	(void)value;
+	(void)stopping_read(opaque, 0, 1);
+}
+
+/* A device that asks for it has the run end right behind the instruction that read or wrote it. */
+static void
+stop_by_a_device(void **state)
+{
+	/* mov al, [0]; mov [1], al; nop; jmp $ with DS at the device */
+	static const uint8_t code[] = {0xa0, 0, 0, 0xa2, 1, 0, 0x90, 0xeb, 0xfe};
+	static const struct mmio_ops ops = {stopping_read, stopping_write};
+	const struct mem_region device = {
+	    .gpa = 0xd0000, .size = 4096, .type = MEM_MMIO, .ops = &ops, .name = "stops"};
+	struct vcpu_state *s;
+
+	start(*state);
+	spin(*state);
+	s = machine.state;
+	assert_int_equal(memory_add_region(machine.mem, &device), 0);
+	memory_write(machine.mem, 0x7c00, code, sizeof(code));
+	s->sregs.seg[SEG_DS].selector = 0xd000;
+	s->sregs.seg[SEG_DS].base = 0xd0000;
+	vcpu_push(&machine.vcpu, VCPU_ALL);
+	for (unsigned behind = 3; behind <= 6; behind += 3) {
+		vcpu_run(&machine.vcpu, 1000);
+		assert_int_equal(machine.vcpu.exit.kind, ENGINE_STOPPED);
+		assert_int_equal(s->gpr.rip, 0x7c00 + behind);
+	}
+	assert_int_equal(s->gpr.reg[GPR_RAX] & 0xff, 0x5a);
+	stop(*state);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(an_interrupt_from_outside, board_setup, vm_teardown),
 	    cmocka_unit_test_setup_teardown(pause_and_kick, board_setup, vm_teardown),
+	    cmocka_unit_test_setup_teardown(stop_by_a_device, board_setup, vm_teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));

@@ -230,6 +230,27 @@ words(void **state)
 	memory_put32(&mem, 8 * MB, 1);
 }
 
+/* A map as another memory of the same sizes has it. */
+static void
+a_map_taken_whole(void **state)
+{
+	struct mem_region regions[MEMORY_REGIONS_MAX];
+	unsigned n = mem.nregions;
+
+	(void)state;
+	memcpy(regions, mem.regions, sizeof(regions));
+	regions[n] =
+	    (struct mem_region){.gpa = 0x90000, .size = 0x1000, .type = MEM_NONE, .name = "hidden"};
+	nchanged = 0;
+	memory_take_map(&mem, regions, n + 1, false);
+	assert_int_equal(nchanged, 1);
+	assert_false(memory_get_a20(&mem));
+	assert_int_equal(memory_page(&mem, 0x90000).type, MEM_NONE);
+	memory_take_map(&mem, regions, n, true);
+	assert_true(memory_get_a20(&mem));
+	assert_int_equal(memory_page(&mem, 0x90000).type, MEM_RAM);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -245,6 +266,7 @@ main(void)
 	    CASE(a20_wraps_inside_a_copy),
 	    CASE(spans),
 	    CASE(words),
+	    CASE(a_map_taken_whole),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
