@@ -16,8 +16,9 @@
 #include "control/server.h"
 
 #define PAUSE_NS 200000 /* between two kicks: a babbling client does not stop the guest */
-#define FAREWELL_MS 200 /* for clients to take the last words */
-#define READ_MAX 16384	/* bytes of a client in one go */
+#define NEW_SOCKET CONTROL_SOCKET ".new" /* until it can be connected to */
+#define FAREWELL_MS 200			 /* for clients to take the last words */
+#define READ_MAX 16384			 /* bytes of a client in one go */
 
 /* The commands that a client has. Others join here. */
 const struct control_command *const control_tables[] = {
@@ -288,31 +289,42 @@ control_fd(const struct control *c)
 
 /* --- beginning and end ------------------------------------------------------------------------------------- */
 
-/* The socket's address, by way of the VM's open directory: a path may be too long for one. */
+/* The new socket's address, by way of the VM's open directory: a path may be too long for one. */
 static struct sockaddr_un
 address_of(struct vmctx *ctx)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", vmm_dirfd(ctx),
-	    CONTROL_SOCKET);
+	    NEW_SOCKET);
 	return (address);
 }
 
-/* What a killed runner left is removed: the VM's lock is ours. */
+/*
+ * What a killed runner left is removed or replaced: the VM's lock is ours. The socket gets its name
+ * when clients can connect to it, so that nobody who finds it is refused.
+ */
 static int
-bind_socket(struct control *c)
+open_socket(struct control *c)
 {
 	const struct sockaddr_un address = address_of(c->runner.ctx);
+	int folder = vmm_dirfd(c->runner.ctx);
 	mode_t mask;
 	int error;
 
-	unlinkat(vmm_dirfd(c->runner.ctx), CONTROL_SOCKET, 0);
+	unlinkat(folder, NEW_SOCKET, 0);
 	mask = umask(0177);
 	error = bind(c->listener, (const struct sockaddr *)&address, sizeof(address));
 	umask(mask);
-	c->bound = error == 0;
-	return (error);
+	if (error != 0 || listen(c->listener, CONTROL_CLIENTS) != 0 ||
+	    renameat(folder, NEW_SOCKET, folder, CONTROL_SOCKET) != 0) {
+		error = errno;
+		unlinkat(folder, NEW_SOCKET, 0);
+		errno = error;
+		return (-1);
+	}
+	c->bound = true;
+	return (0);
 }
 
 static int
@@ -326,8 +338,7 @@ open_all(struct control *c)
 	c->end = eventfd(0, EFD_CLOEXEC);
 	if (c->listener < 0 || c->ready < 0 || c->edges < 0 || c->end < 0)
 		return (-1);
-	if (bind_socket(c) != 0 || listen(c->listener, CONTROL_CLIENTS) != 0 ||
-	    watch_fd(c, c->listener) != 0 ||
+	if (open_socket(c) != 0 || watch_fd(c, c->listener) != 0 ||
 	    epoll_ctl(c->edges, EPOLL_CTL_ADD, c->end, &event) != 0)
 		return (-1);
 	errno = start_thread(c);

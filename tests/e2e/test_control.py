@@ -276,6 +276,23 @@ def test_only_the_owner_connects(spin):
     assert spin.client().result("query-name") == {"name": VM}
 
 
+def test_the_socket_is_there_when_it_listens(host):
+    """Who connects at the very moment that it has its name is not refused."""
+    for number in range(20):
+        path = host.vms / f"vm{number}" / "control"
+        runner = host.start("hyve86", "boot", "--engine", "soft", "--console", "none", "--name",
+                            f"vm{number}", "--timeout", "30", GUESTS / "spin.img")
+        while True:
+            try:
+                client = Client(path, negotiate=False)
+                break
+            except FileNotFoundError:
+                assert runner.poll() is None
+        client.close()
+        runner.kill()
+        runner.wait()
+
+
 def test_stale_socket_is_no_hindrance(host):
     guest = Guest(host, "spin")
     guest.process.kill()
