@@ -28,6 +28,7 @@
 #define BSP 0
 #define BUDGET 1000000u /* instructions between two looks for signals and clients */
 #define REST_MS 10
+#define RAW_MAX 0x5000 /* bytes of a BIOS of the seed's kind */
 #define RESET_PORT 0x64
 #define RESET_COMMAND 0xfe
 
@@ -414,6 +415,22 @@ run_bare(struct vmctx *ctx, const struct bhyve_options *opts)
 	return (status);
 }
 
+/* A BIOS of the seed's kind asks by VMCALL, which KVM answers in the kernel. */
+static void
+judge_raw(struct vmctx *ctx, struct engine_wish *wish)
+{
+	static const uint8_t vmcall[] = {0x0f, 0x01, 0xc1};
+	uint8_t code[RAW_MAX];
+	struct memory *mem = vmm_memory(ctx, NULL);
+
+	wish->likes_soft = "a raw BIOS has no board, and needs no speed";
+	if (mem != NULL && memory_read(mem, 0, code, sizeof(code)) &&
+	    memmem(code, sizeof(code), vmcall, sizeof(vmcall)) != NULL)
+		wish->needs_soft =
+		    "its raw BIOS has VMCALL in it, which KVM answers in the kernel: "
+		    "nobody would hear it";
+}
+
 static int
 run_vm(struct vmctx *ctx, const struct bhyve_options *opts)
 {
@@ -431,9 +448,7 @@ run_vm(struct vmctx *ctx, const struct bhyve_options *opts)
 		return (cmd_fail(COMMAND, &err));
 	}
 	if (vmm_firmware(ctx) == VMM_FW_RAW)
-		wish.needs_soft =
-		    "VMCALL reaches no hypervisor in user space on KVM, and this VM's "
-		    "BIOS is made of it";
+		judge_raw(ctx, &wish);
 	if (cmd_choose_engine(COMMAND, &wish, &engine) != STATUS_OK) {
 		vmm_end(ctx, false, NULL);
 		return (STATUS_ERROR);

@@ -138,16 +138,30 @@ service_stats(const struct bios_counts *counts)
 	return (services);
 }
 
+/* What the engine left the guest for; of the built-in CPU there is nothing to tell. */
+static json_t *
+engine_stats(const struct vcpu *vcpu)
+{
+	const struct engine_counts *n = &vcpu->counts;
+
+	return (json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
+	    vcpu->ops->name, "entries", (json_int_t)n->entries, "ports", (json_int_t)n->ports,
+	    "mmio", (json_int_t)n->mmio, "msrs", (json_int_t)n->msrs, "windows",
+	    (json_int_t)n->windows, "halts", (json_int_t)n->halts, "signals",
+	    (json_int_t)n->signals, "interrupts", (json_int_t)n->interrupts, "state_calls",
+	    (json_int_t)n->state_calls, "lent", (json_int_t)n->lent));
+}
+
 int
 boot_write_stats(const struct boot_run *run)
 {
 	const struct machine *m = &run->machine;
-	json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:o}", "instructions",
+	json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:o, s:o}", "instructions",
 	    (json_int_t)vcpu_instructions(&m->vcpu), "guest_ns", (json_int_t)clock_now(&m->clock),
 	    "host_ns", (json_int_t)(machine_host_ns() - run->started), "resets",
 	    (json_int_t)m->resets, "bios_calls", bios_stats(&m->bios), "bios_services",
 	    service_stats(&m->bios.counts), "bios_unknown", (json_int_t)m->bios.unknown, "drives",
-	    drive_stats(run->opts));
+	    drive_stats(run->opts), "engine", engine_stats(&m->vcpu));
 	int failed = root == NULL || json_dump_file(root, run->opts->stats, JSON_INDENT(2)) != 0;
 
 	json_decref(root);

@@ -14,6 +14,7 @@
 /* The shortest time slice: shorter ones could end before the guest ran at all. */
 #define SLICE_MIN_NS 100000ull
 #define NS 1000000000ull
+#define NO_ADDRESS UINT64_MAX
 
 int
 kvm_failed(struct vcpu *vcpu, const char *what)
@@ -29,7 +30,16 @@ kvm_failed(struct vcpu *vcpu, const char *what)
 
 /* --- the thread and its time ------------------------------------------------------------------------- */
 
-/* KVM_KICK_SIGNAL ends KVM_RUN, and does nothing outside of it. */
+static void
+ignore_signal(int number)
+{
+	(void)number;
+}
+
+/*
+ * KVM_KICK_SIGNAL ends KVM_RUN, and does nothing outside of it: not even when the caller of run()
+ * puts back a signal mask of before.
+ */
 static int
 set_signal_mask(struct vcpu *vcpu)
 {
@@ -38,11 +48,12 @@ set_signal_mask(struct vcpu *vcpu)
 		struct kvm_signal_mask head;
 		uint64_t set;
 	} __attribute__((packed)) mask = {.head.len = sizeof(mask.set)};
-	sigset_t kick, set;
+	const struct sigaction action = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
+	sigset_t set;
 
-	sigemptyset(&kick);
-	sigaddset(&kick, KVM_KICK_SIGNAL);
-	pthread_sigmask(SIG_BLOCK, &kick, &set);
+	if (sigaction(KVM_KICK_SIGNAL, &action, NULL) != 0)
+		return (kvm_failed(vcpu, "sigaction"));
+	pthread_sigmask(SIG_SETMASK, NULL, &set);
 	sigdelset(&set, KVM_KICK_SIGNAL);
 	memcpy(&mask.set, &set, sizeof(mask.set));
 	return (ioctl(k->cpu, KVM_SET_SIGNAL_MASK, &mask) != 0
@@ -55,12 +66,16 @@ static int
 take_thread(struct vcpu *vcpu)
 {
 	struct kvm_engine *k = vcpu->engine;
+	sigset_t kick;
 	struct sigevent event = {
 	    .sigev_notify = SIGEV_THREAD_ID,
 	    .sigev_signo = KVM_KICK_SIGNAL,
 	    ._sigev_un._tid = gettid(),
 	};
 
+	sigemptyset(&kick);
+	sigaddset(&kick, KVM_KICK_SIGNAL);
+	pthread_sigmask(SIG_BLOCK, &kick, NULL);
 	if (k->has_thread && pthread_equal(k->thread, pthread_self()))
 		return (0);
 	if (k->has_thread)
@@ -75,7 +90,7 @@ take_thread(struct vcpu *vcpu)
 	return (0);
 }
 
-/* After BUDGET instructions' worth of host time a signal ends KVM_RUN. */
+/* After BUDGET instructions' worth of host time a signal ends KVM_RUN; UINT64_MAX: never. */
 static void
 start_slice(struct kvm_engine *k, uint64_t budget)
 {
@@ -90,7 +105,7 @@ start_slice(struct kvm_engine *k, uint64_t budget)
 	timer_settime(k->timer, 0, &when, NULL);
 }
 
-/* A signal ended KVM_RUN: take it, so that the next one can run. */
+/* Signals that came are no longer of use: the next KVM_RUN must not end by them. */
 static void
 drain_signals(void)
 {
@@ -299,7 +314,6 @@ turn(struct vcpu *vcpu)
 		return (kvm_handle_exit(vcpu));
 	if (result < 0)
 		return (false);
-	drain_signals();
 	vcpu->counts.signals++;
 	atomic_store(&k->kicked, false);
 	vcpu->exit.kind = ENGINE_CANCELED;
@@ -320,9 +334,16 @@ dr7_of(const struct cpu_watch *watch, unsigned i)
 	return (2ull << i * 2 | (type | length << 2) << (16 + i * 4));
 }
 
-/* Have the processor step, and stop at breakpoints; or neither. */
+/* Whether WATCH stops before the instruction at the linear address AT. */
 static bool
-set_debug(struct vcpu *vcpu, bool step)
+stops_at(const struct cpu_watch *watch, uint64_t at)
+{
+	return ((watch->kinds & WATCH_EXEC) && watch->address == at);
+}
+
+/* Have the processor step, and stop at breakpoints, but those at EXCEPT; or neither. */
+static bool
+set_debug(struct vcpu *vcpu, bool step, uint64_t except)
 {
 	struct kvm_engine *k = vcpu->engine;
 	struct kvm_guest_debug debug = {0};
@@ -331,8 +352,11 @@ set_debug(struct vcpu *vcpu, bool step)
 	for (unsigned i = 0; i < k->nwatches; i++) {
 		if (k->watch[i].kinds & WATCH_PORT)
 			continue;
+		/* exit_debug() counts on each having a register. */
 		debug.arch.debugreg[n] = k->watch[i].address;
-		debug.arch.debugreg[7] |= dr7_of(&k->watch[i], n++);
+		if (!stops_at(&k->watch[i], except))
+			debug.arch.debugreg[7] |= dr7_of(&k->watch[i], n);
+		n++;
 	}
 	if (n > 0)
 		debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
@@ -372,18 +396,43 @@ kvm_watch(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n)
 	return (0);
 }
 
-/* A breakpoint where the guest stands does not stop it again: RF (SDM vol. 3B, 17.3.1.1). */
-static void
-pass_breakpoint(struct vcpu *vcpu)
+/* Enter until an exit ends the run, or with STEP until one instruction is done. */
+static bool
+go(struct vcpu *vcpu, bool step)
 {
 	struct kvm_engine *k = vcpu->engine;
-	struct vcpu_state *s = vcpu->state;
+	bool on;
+
+	do
+		on = turn(vcpu);
+	while (on && !(step && k->unfinished));
+	return (on);
+}
+
+/*
+ * A breakpoint where the guest stands does not stop it again: step over it first. (RF would do, but
+ * where KVM emulates it does not look at it.) False: the run is over.
+ */
+static bool
+pass_breakpoint(struct vcpu *vcpu, bool step)
+{
+	struct kvm_engine *k = vcpu->engine;
+	const struct vcpu_state *s = vcpu->state;
+	uint64_t at;
+	bool stands = false;
 
 	if (k->nwatches == 0)
-		return;
-	kvm_pull_groups(vcpu, VCPU_GPR);
-	s->gpr.rflags |= RFLAGS_RF;
-	k->dirty |= VCPU_GPR;
+		return (set_debug(vcpu, step, NO_ADDRESS));
+	kvm_pull_groups(vcpu, VCPU_GPR | VCPU_SREGS);
+	at = s->sregs.seg[SEG_CS].base + s->gpr.rip;
+	for (unsigned i = 0; i < k->nwatches; i++)
+		stands |= stops_at(&k->watch[i], at);
+	if (!stands || step)
+		return (set_debug(vcpu, step, at));
+	if (!set_debug(vcpu, true, at))
+		return (false);
+	k->stepped = false;
+	return ((go(vcpu, true) || k->stepped) && set_debug(vcpu, false, NO_ADDRESS));
 }
 
 /* --- the operations ------------------------------------------------------------------------------------------ */
@@ -430,14 +479,15 @@ kvm_run_vcpu(struct vcpu *vcpu, uint64_t budget)
 		return;
 	vcpu->exit = (struct engine_exit_info){.kind = ENGINE_CANCELED};
 	k->stopped = false;
-	if (take_thread(vcpu) != 0 || !set_debug(vcpu, step)) {
+	if (take_thread(vcpu) != 0) {
 		finish(vcpu);
 		return;
 	}
-	pass_breakpoint(vcpu);
 	start_slice(k, step ? UINT64_MAX : budget);
-	while (turn(vcpu) && !(step && k->unfinished))
-		continue;
+	if (pass_breakpoint(vcpu, step))
+		go(vcpu, step);
+	start_slice(k, UINT64_MAX);
+	drain_signals();
 	finish(vcpu);
 	k->steps += step && vcpu->counts.signals == signals;
 }

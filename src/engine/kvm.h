@@ -75,6 +75,7 @@ struct kvm_engine {
 	struct cpu_watch watch[CPU_WATCH_MAX];
 	unsigned nwatches;
 	unsigned debug; /* the control bits that KVM_SET_GUEST_DEBUG was given last */
+	bool stepped;	/* the last exit was the end of a step, and nothing else */
 
 	/* The built-in CPU on the same state, for what KVM cannot execute. */
 	struct vcpu lent;

@@ -354,13 +354,15 @@ exit_debug(struct vcpu *vcpu)
 	uint64_t hit = k->run->debug.arch.dr6;
 	unsigned n = 0;
 
-	vcpu->exit.kind = ENGINE_CANCELED; /* a step is done */
+	vcpu->exit.kind = ENGINE_CANCELED;
+	k->stepped = true;
 	for (unsigned i = 0; i < k->nwatches; i++) {
 		if (k->watch[i].kinds & WATCH_PORT)
 			continue;
 		if (hit >> n++ & 1) {
 			vcpu->exit.kind = ENGINE_DEBUG;
 			vcpu->exit.watch = k->watch[i];
+			k->stepped = false;
 			break;
 		}
 	}

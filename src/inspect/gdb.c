@@ -697,10 +697,29 @@ wait_for_client(struct gdb *g)
 		host->idle(host->opaque, 0);
 }
 
+/* Hold guest time too, while GDB's user thinks. Whether it ran. */
+static bool
+hold(struct gdb *g)
+{
+	bool ran = !g->m->paused;
+
+	machine_pause(g->m);
+	return (ran);
+}
+
+static void
+let_go(struct gdb *g, bool ran)
+{
+	if (ran)
+		machine_resume(g->m);
+}
+
 /* Commands until the guest is to go on. */
 static void
 talk(struct gdb *g)
 {
+	bool ran = hold(g);
+
 	g->leave = false;
 	g->talking = true;
 	while (!g->leave && g->fd >= 0 && g->m->end == MACHINE_RUNS) {
@@ -710,6 +729,7 @@ talk(struct gdb *g)
 			wait_for_client(g);
 	}
 	g->talking = false;
+	let_go(g, ran);
 }
 
 void
@@ -717,6 +737,7 @@ gdb_wait(struct gdb *g)
 {
 	const struct machine_host *host = &g->m->config.host;
 	struct pollfd p = {.fd = g->listener, .events = POLLIN};
+	bool ran = hold(g);
 
 	while (!g->leave && g->m->end == MACHINE_RUNS) {
 		if (poll(&p, 1, WAIT_MS) > 0)
@@ -724,6 +745,7 @@ gdb_wait(struct gdb *g)
 		else if (host->idle != NULL)
 			host->idle(host->opaque, 0);
 	}
+	let_go(g, ran);
 }
 
 void

@@ -1,9 +1,11 @@
 """What the end-to-end tests share: the programs as built, run with VMs of their own."""
 
+import functools
 import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -18,29 +20,95 @@ GUEST_OK = 33
 GUEST_NOT_OK = 35
 
 
-class Host:
-    """Runs the programs, with VMs in a folder that no other test sees."""
+ENGINES = ("soft", "kvm")
 
-    def __init__(self, folder):
+
+def pytest_generate_tests(metafunc):
+    """The tests of a module with BOTH_ENGINES run once on each."""
+    if "host" in metafunc.fixturenames and getattr(metafunc.module, "BOTH_ENGINES", False):
+        metafunc.parametrize("host", ENGINES, indirect=True)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "soft_only(reason): never on KVM")
+    config.addinivalue_line("markers", "real_processor: not on a KVM that emulates")
+
+
+def kvm_boot(guest):
+    """A test guest on this machine's KVM."""
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run([BUILD / "hyve86", "boot", "--engine", "kvm", "--console", "none",
+                               "--debug-exit", "0xf4", "--timeout", "20", GUESTS / f"{guest}.img"],
+                              env={**os.environ, "HYVE86_DIR": folder},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60, check=False)
+
+
+@functools.cache
+def kvm_problem():
+    """Why this machine's KVM cannot run the tests; None when it can."""
+    device = pathlib.Path("/dev/kvm")
+    if not device.exists():
+        return "there is no /dev/kvm"
+    if not os.access(device, os.R_OK | os.W_OK):
+        return "/dev/kvm: permission denied"
+    end = kvm_boot("debug-exit")
+    return None if end.returncode == GUEST_OK else "KVM is unfit: " + end.stderr.split("\n")[0]
+
+
+@functools.cache
+def kvm_emulates():
+    """Whether this machine's KVM executes real mode in software, which leaves out checks."""
+    return kvm_boot("triple").returncode != 3
+
+
+def kvm_skip(item):
+    """Why the test ITEM is not for this machine's KVM; None when it is."""
+    if item.get_closest_marker("soft_only") is not None:
+        return item.get_closest_marker("soft_only").args[0]
+    if kvm_problem() is not None:
+        return kvm_problem()
+    if item.get_closest_marker("real_processor") is not None and kvm_emulates():
+        return "this machine's KVM emulates real mode, and ignores limits and breakpoints"
+    return None
+
+
+def is_engine_choice(program, args):
+    """Whether a command line runs a guest, and leaves the engine open."""
+    runs = program == "bhyve" or (program == "hyve86" and args[:1] == ("boot",))
+    return runs and not {"--engine", "--cpu", "--clock"} & set(args)
+
+
+class Host:
+    """Runs the programs, with VMs in a folder that no other test sees, on one CPU engine."""
+
+    def __init__(self, folder, engine="soft"):
         self.folder = folder
+        self.engine = engine
         self.vms = folder / "vms"
         self.env = {**os.environ, "HYVE86_DIR": str(self.vms)}
         self.started = []
 
+    def command(self, program, args):
+        """The command line, on our engine."""
+        engine = ["--engine", self.engine] if is_engine_choice(program, args) else []
+        at = 1 if program == "hyve86" else 0
+        return [BUILD / program, *map(str, args[:at]), *engine, *map(str, args[at:])]
+
     def run(self, program, *args, timeout=60, stdin=""):
         """Run to the end: a CompletedProcess with text output."""
-        return subprocess.run([BUILD / program, *map(str, args)], env=self.env, input=stdin,
+        return subprocess.run(self.command(program, args), env=self.env, input=stdin,
                               capture_output=True, text=True, timeout=timeout, cwd=self.folder,
                               check=False)
 
     def boot(self, *args, **kwargs):
-        """hyve86 boot on our CPU, without a console."""
-        return self.run("hyve86", "boot", "--engine", "soft", "--console", "none",
-                        "--debug-exit", "0xf4", "--timeout", "30", *args, **kwargs)
+        """hyve86 boot without a console."""
+        return self.run("hyve86", "boot", "--console", "none", "--debug-exit", "0xf4",
+                        "--timeout", "30", *args, **kwargs)
 
     def start(self, program, *args):
         """Start in the background; ended at the test's end if it still runs."""
-        process = subprocess.Popen([BUILD / program, *map(str, args)], env=self.env,
+        process = subprocess.Popen(self.command(program, args), env=self.env,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, cwd=self.folder)
         self.started.append(process)
@@ -67,8 +135,9 @@ class Host:
         return f"{folder}/"
 
     def left(self):
-        """What is left in the folder of VMs."""
-        return sorted(entry.name for entry in self.vms.iterdir()) if self.vms.exists() else []
+        """What VMs are left."""
+        return sorted(entry.name for entry in self.vms.iterdir()
+                      if entry.is_dir()) if self.vms.exists() else []
 
 
 def wait_until(condition, seconds=20):
@@ -90,8 +159,12 @@ def refused(result, *words):
 
 
 @pytest.fixture
-def host(tmp_path):
-    host = Host(tmp_path)
+def host(request, tmp_path):
+    engine = getattr(request, "param", "soft")
+    problem = kvm_skip(request.node) if engine == "kvm" else None
+    if problem is not None:
+        pytest.skip(problem)
+    host = Host(tmp_path, engine)
     yield host
     for process in host.started:
         if process.poll() is None:

@@ -7,6 +7,8 @@ import pytest
 
 from conftest import refused
 
+BOTH_ENGINES = True
+
 HLT = bytes.fromhex("f4")
 
 
@@ -58,6 +60,7 @@ def test_ports_that_nobody_answers(host):
     one_line(result, "Unhandled inb 0x0060")
 
 
+@pytest.mark.soft_only("KVM does not count instructions")
 def test_stopped_run_goes_on(host):
     """inc cx; jmp to the first instruction: two runs that are stopped, the second goes on."""
     load_raw(host, bytes.fromhex("41 eb fd"))

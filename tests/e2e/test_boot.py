@@ -6,6 +6,8 @@ import pytest
 
 from conftest import GUEST_NOT_OK, GUEST_OK, GUESTS, refused
 
+BOTH_ENGINES = True
+
 
 def screen(host):
     """The screen that a run saved, without blank lines."""
@@ -28,6 +30,7 @@ def test_halt_with_script_steps_left(host):
     assert host.boot("--wait-for", "NEVER SHOWN", GUESTS / "halt.img").returncode == 4
 
 
+@pytest.mark.real_processor
 def test_triple_fault(host):
     result = host.boot(GUESTS / "triple.img")
     assert result.returncode == 3
@@ -63,7 +66,7 @@ def test_typed_key_ends_the_guest(host):
 
 
 def test_text_console_and_standard_input(host):
-    result = host.run("hyve86", "boot", "--engine", "soft", "--console", "text", "--debug-exit",
+    result = host.run("hyve86", "boot", "--console", "text", "--debug-exit",
                       "0xf4", "--timeout", 30, GUESTS / "hello.img", stdin="q")
     assert result.returncode == GUEST_OK, result.stderr
     assert "HELLO FROM REAL MODE" in result.stdout
@@ -135,7 +138,7 @@ def test_halt_by_instruction_count(host):
 
 def test_memory_use(host):
     """The process needs less than 10 MiB more than what the guest touched (1 MiB and 64 KiB)."""
-    guest = host.start("hyve86", "boot", "--engine", "soft", "--console", "text", "--timeout", 30,
+    guest = host.start("hyve86", "boot", "--console", "text", "--timeout", 30,
                        GUESTS / "touch.img")
     shown = ""
     while "TOUCHED" not in shown:
@@ -147,7 +150,9 @@ def test_memory_use(host):
     assert peak < (10 + 1) * 1024 + 64
 
 
-@pytest.mark.parametrize("name", ["protected", "debug", "v86", "long", "lapic", "fpu-error", "resume"])
+@pytest.mark.parametrize("name", ["fpu-error", "resume", *(
+    pytest.param(name, marks=pytest.mark.real_processor)
+    for name in ("protected", "debug", "v86", "long", "lapic"))])
 def test_self_checking_guest(host, name):
     """Every step of tests/guest/NAME.S; port E9h, on standard error, tells which one failed."""
     result = host.boot(GUESTS / f"{name}.img")

@@ -12,7 +12,9 @@ import time
 import pyte
 import pytest
 
-from conftest import BUILD, GUEST_OK, GUESTS
+from conftest import GUEST_OK, GUESTS
+
+BOTH_ENGINES = True
 
 
 def take_terminal():
@@ -31,8 +33,7 @@ class Terminal:
         self.stream = pyte.ByteStream(self.screen)
         self.written = b""
         self.process = subprocess.Popen(
-            [BUILD / "hyve86", "boot", "--engine", "soft", "--debug-exit", "0xf4",
-             "--timeout", "30", *args],
+            host.command("hyve86", ("boot", "--debug-exit", "0xf4", "--timeout", "30", *args)),
             stdin=slave, stdout=slave, stderr=slave, env={**host.env, "TERM": "linux"},
             start_new_session=True, preexec_fn=take_terminal)
         os.close(slave)

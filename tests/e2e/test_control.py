@@ -14,6 +14,8 @@ import pytest
 import picture
 from conftest import GUESTS, TOP, refused, wait_until
 
+BOTH_ENGINES = True
+
 VM = "vm0"
 
 
@@ -90,7 +92,7 @@ class Guest:
     def __init__(self, host, guest):
         self.host = host
         self.directory = host.vms / VM
-        self.process = host.start("hyve86", "boot", "--engine", "soft", "--console", "none",
+        self.process = host.start("hyve86", "boot", "--console", "none",
                                   "--name", VM, "--timeout", "60", GUESTS / f"{guest}.img")
         wait_until(self.path().exists)
 
@@ -550,7 +552,7 @@ def test_long_folder_names(host):
     host.vms = pathlib.Path(host.folder, *10 * ["a-long-name-for-a-folder"], "vms")
     host.vms.parent.mkdir(parents=True)
     host.env["HYVE86_DIR"] = str(host.vms)
-    host.start("hyve86", "boot", "--engine", "soft", "--console", "none", "--name", VM,
+    host.start("hyve86", "boot", "--console", "none", "--name", VM,
                "--timeout", "60", GUESTS / "spin.img")
     wait_until((host.vms / VM / "control").exists)
     assert host.run("hyve86", "stop", VM).returncode == 0

@@ -7,6 +7,8 @@ import pytest
 
 from conftest import BUILD, DATA, GUESTS, TOP
 
+BOTH_ENGINES = True
+
 DEATHS = sorted((TOP / "tests" / "guest" / "deaths").glob("*.S"))
 CHAIN = [
     "#GP: of CS only offset 0h lies within the limit (CS.limit is 0h)",
@@ -89,6 +91,7 @@ def test_dump_with_a_short_code_segment(host, changes, verdict):
     assert verdict in told.stdout
 
 
+@pytest.mark.soft_only("KVM answers VMCALL in the kernel")
 def test_seed_values_in_a_live_vm(host):
     """The same values in a VM, where the bytes are known."""
     folder = host.pseudobios(b"\x0f\x01\xc1")
@@ -120,6 +123,7 @@ def test_vmcall_without_a_board(host):
     assert "#UD" not in told.stdout and "vector table" not in told.stdout
 
 
+@pytest.mark.real_processor
 @pytest.mark.parametrize("source", DEATHS, ids=[file.stem for file in DEATHS])
 def test_death(host, source):
     """Each guest dies as it was made to, and the verdict names the cause."""

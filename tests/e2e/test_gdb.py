@@ -10,6 +10,8 @@ import pytest
 
 from conftest import GUESTS
 
+BOTH_ENGINES = True
+
 
 class Session:
     """A guest that waits for GDB, and a way to run GDB's commands on it."""
@@ -60,6 +62,7 @@ def read_packet(sock):
     return re.search(rb"\$([^#]*)#..", data).group(1).decode()
 
 
+@pytest.mark.real_processor
 def test_real_mode(host):
     """Break, step, step over a BIOS call, watch a word of memory, go on."""
     call = offset("debugged", rb"\xcd\x10\xeb")
@@ -108,6 +111,7 @@ def test_interrupt(host):
     assert session.guest.poll() is None
 
 
+@pytest.mark.real_processor
 def test_64_bit(host):
     """A GDB that comes when the guest is in 64-bit mode gets 64-bit registers."""
     session = Session(host, "spin64")

@@ -9,6 +9,8 @@ import pytest
 
 from conftest import GUEST_OK, GUESTS, refused, wait_until
 
+BOTH_ENGINES = True
+
 # What tests/guest/calls.S asks for, and what it gets.
 CALLS = """\
 INT 19h boot() goes to 0000:7C00

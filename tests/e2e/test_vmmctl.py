@@ -7,6 +7,8 @@ import pytest
 
 from conftest import GUESTS, refused, wait_until
 
+BOTH_ENGINES = True
+
 VM = "vm0"
 
 GENERAL = ["rsp", "rip", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp",
@@ -24,7 +26,7 @@ def stopped(host):
 
 
 def paused(host):
-    host.start("hyve86", "boot", "--engine", "soft", "--console", "none", "--name", VM,
+    host.start("hyve86", "boot", "--console", "none", "--name", VM,
                "--timeout", "60", GUESTS / "spin.img")
     wait_until((host.vms / VM / "control").exists)
     assert host.run("hyve86", "stop", VM).returncode == 0
@@ -144,7 +146,7 @@ def test_names_that_there_are_not(vm):
 
 @pytest.fixture
 def hello(host):
-    host.start("hyve86", "boot", "--engine", "soft", "--console", "none", "--name", VM,
+    host.start("hyve86", "boot", "--console", "none", "--name", VM,
                "--timeout", "60", GUESTS / "hello.img")
     wait_until((host.vms / VM / "control").exists)
     wait_until(lambda: "HELLO" in host.run("hyve86", "screen", VM).stdout)
@@ -155,6 +157,7 @@ def stats(host):
     return values(host, "--get-stats")["stats"]
 
 
+@pytest.mark.soft_only("KVM does not count instructions")
 def test_running_vm_counts(hello):
     before = stats(hello)
     assert before["int 10h ah=0eh teletype"] == len("HELLO FROM REAL MODE\r\n")
@@ -183,6 +186,7 @@ def test_paused_vm_counts_no_time(hello):
     assert stats(hello)["vcpu total runtime"] < before["vcpu total runtime"] + 250_000_000
 
 
+@pytest.mark.soft_only("KVM does not count instructions")
 def test_counters_stay_with_the_vm(host):
     image = host.image("halt", 1 << 20)
     assert host.run("bhyvebiosload", "-m", 16, "-d", image, VM).returncode == 0

@@ -6,6 +6,8 @@ import pytest
 
 from conftest import GUESTS
 
+BOTH_ENGINES = True
+
 
 @pytest.fixture
 def vm0(host):
@@ -64,7 +66,8 @@ def test_capability(vm0):
     assert get(vm0, name, "--getcap") == 'Capability "unrestricted_guest" is set on vcpu 0\n'
 
 
-@pytest.mark.parametrize("guest, status", [("reset", 0), ("halt", 2), ("triple", 3)])
+@pytest.mark.parametrize("guest, status", [
+    ("reset", 0), ("halt", 2), pytest.param("triple", 3, marks=pytest.mark.real_processor)])
 def test_bhyve_with_the_built_in_bios(host, guest, status):
     """A disk that is named when loading, or as a PCI slot when running, is BIOS drive 80h."""
     image = host.image(guest, 1 << 20)
@@ -81,7 +84,7 @@ def test_bhyve_with_the_built_in_bios(host, guest, status):
 
 def test_boot_by_name(host):
     """A VM that hyve86 boot made is listed under its name while it runs, and goes with it."""
-    runner = host.start("hyve86", "boot", "--engine", "soft", "--console", "none", "--name", "mine",
+    runner = host.start("hyve86", "boot", "--console", "none", "--name", "mine",
                         "--timeout", 30, GUESTS / "spin.img")
     host.wait_running("mine")
     result = host.boot("--name", "mine", host.image("spin"))
