@@ -67,6 +67,7 @@ struct kvm_engine {
 	timer_t timer;
 
 	uint64_t tsc_khz;
+	bool has_xcrs;
 	uint64_t steps; /* instructions that ran alone */
 	struct kvm_slot slots[KVM_SLOTS_MAX];
 	unsigned slots_made; /* so many numbers have been in use */

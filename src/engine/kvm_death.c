@@ -3,6 +3,8 @@
  * on AMD it has reset the registers before anybody could look. But nothing left the guest since the
  * last entry, so the built-in CPU goes the same way again from there, on a copy of memory.
  */
+#include <sys/ioctl.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +93,20 @@ found(struct vcpu *vcpu, struct attempt *a)
 	return (try_death(vcpu, a, 1));
 }
 
+/*
+ * Linux's kvm-amd makes a new VMCB after a shutdown, and forgets the root of the nested page tables
+ * there unless the guest had paging on: the next KVM_RUN would fault for ever, and not even die.
+ * Another CR3 has the root loaded.
+ */
+static void
+reload_nested_root(const struct kvm_engine *k)
+{
+	struct kvm_sregs sregs = k->run->s.regs.sregs;
+
+	sregs.cr3 ^= 0x1000;
+	ioctl(k->cpu, KVM_SET_SREGS, &sregs);
+}
+
 void
 kvm_find_death(struct vcpu *vcpu)
 {
@@ -98,6 +114,11 @@ kvm_find_death(struct vcpu *vcpu)
 	struct attempt *a = calloc(1, sizeof(*a));
 	bool reset = was_reset(k);
 
+	if (reset)
+		reload_nested_root(k);
+	/* These survive. */
+	kvm_pull_groups(vcpu, VCPU_FPU | VCPU_MSR | VCPU_DEBUG);
+	vcpu->state->events = (struct vcpu_events){.inject_type = EVENT_NONE};
 	k->had = VCPU_ALL;
 	k->dirty = VCPU_ALL;
 	kvm_regs_to(reset ? &k->entry_regs : &k->run->s.regs.regs, &vcpu->state->gpr);

@@ -233,11 +233,12 @@ static int
 pull_fpu(struct vcpu *vcpu)
 {
 	uint8_t *image = vcpu->state->fpu.fxsave;
+	const struct kvm_engine *k = vcpu->engine;
 	struct kvm_fpu fpu;
 	struct kvm_xcrs xcrs = {0};
 
 	if (call(vcpu, KVM_GET_FPU, &fpu, "KVM_GET_FPU") != 0 ||
-	    call(vcpu, KVM_GET_XCRS, &xcrs, "KVM_GET_XCRS") != 0)
+	    (k->has_xcrs && call(vcpu, KVM_GET_XCRS, &xcrs, "KVM_GET_XCRS") != 0))
 		return (-1);
 	for (size_t i = 0; i < COUNT(fpu_parts); i++)
 		memcpy(image + fpu_parts[i].fxsave, (uint8_t *)&fpu + fpu_parts[i].fpu,
@@ -251,6 +252,7 @@ pull_fpu(struct vcpu *vcpu)
 static int
 push_fpu(struct vcpu *vcpu)
 {
+	const struct kvm_engine *k = vcpu->engine;
 	const uint8_t *image = vcpu->state->fpu.fxsave;
 	struct kvm_fpu fpu = {0};
 	struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.value = vcpu->state->fpu.xcr0}}};
@@ -259,7 +261,7 @@ push_fpu(struct vcpu *vcpu)
 		memcpy((uint8_t *)&fpu + fpu_parts[i].fpu, image + fpu_parts[i].fxsave,
 		    fpu_parts[i].size);
 	return (call(vcpu, KVM_SET_FPU, &fpu, "KVM_SET_FPU") != 0 ||
-		    (xcrs.xcrs[0].value != 0 &&
+		    (k->has_xcrs && xcrs.xcrs[0].value != 0 &&
 			call(vcpu, KVM_SET_XCRS, &xcrs, "KVM_SET_XCRS") != 0)
 		? -1
 		: 0);
@@ -411,10 +413,12 @@ push_sregs(struct vcpu *vcpu)
 	struct kvm_engine *k = vcpu->engine;
 
 	kvm_sregs_of(&k->run->s.regs.sregs, &vcpu->state->sregs);
-	/* An interrupt that waits to be delivered is the business of the events. */
-	if (k->dirty & VCPU_EVENTS)
-		memset(k->run->s.regs.sregs.interrupt_bitmap, 0,
-		    sizeof(k->run->s.regs.sregs.interrupt_bitmap));
+	/*
+	 * An interrupt that waits to be delivered is the business of the events; and Linux (6.1) sets
+	 * bits here at exits, but never clears any.
+	 */
+	memset(k->run->s.regs.sregs.interrupt_bitmap, 0,
+	    sizeof(k->run->s.regs.sregs.interrupt_bitmap));
 	k->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
 	k->cr8 = vcpu->state->sregs.cr8;
 	return (0);

@@ -65,7 +65,6 @@ check_capabilities(struct vcpu *vcpu)
 	    {KVM_CAP_SYNC_REGS, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS, "KVM_CAP_SYNC_REGS"},
 	    {KVM_CAP_VCPU_EVENTS, 1, "KVM_CAP_VCPU_EVENTS"},
 	    {KVM_CAP_DEBUGREGS, 1, "KVM_CAP_DEBUGREGS"},
-	    {KVM_CAP_XCRS, 1, "KVM_CAP_XCRS"},
 	    {KVM_CAP_X86_USER_SPACE_MSR, 1, "KVM_CAP_X86_USER_SPACE_MSR"},
 	    {KVM_CAP_X86_MSR_FILTER, 1, "KVM_CAP_X86_MSR_FILTER"},
 	};
@@ -110,6 +109,23 @@ take_msrs(struct vcpu *vcpu)
 	return (0);
 }
 
+/*
+ * What KVM cannot emulate comes to us always. Without that it is #UD at privilege 3, and at privilege 0
+ * both an exit and a #UD that waits.
+ */
+static int
+take_failures(struct vcpu *vcpu)
+{
+	struct kvm_engine *k = vcpu->engine;
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = {1}};
+
+	if (ioctl(k->system, KVM_CHECK_EXTENSION, cap.cap) <= 0)
+		return (0);
+	if (ioctl(k->vm, KVM_ENABLE_CAP, &cap) != 0)
+		return (refuse(vcpu, "KVM_ENABLE_CAP KVM_CAP_EXIT_ON_EMULATION_FAILURE", NULL));
+	return (0);
+}
+
 static int
 make_vm(struct vcpu *vcpu)
 {
@@ -125,7 +141,7 @@ make_vm(struct vcpu *vcpu)
 		return (refuse(vcpu, "KVM_SET_IDENTITY_MAP_ADDR", NULL));
 	if (ioctl(k->vm, KVM_SET_TSS_ADDR, TSS_ADDRESS) != 0)
 		return (refuse(vcpu, "KVM_SET_TSS_ADDR", NULL));
-	return (take_msrs(vcpu));
+	return (take_msrs(vcpu) == 0 ? take_failures(vcpu) : -1);
 }
 
 /* --- CPUID ------------------------------------------------------------------------------------------- */
@@ -249,6 +265,7 @@ make_cpu(struct vcpu *vcpu)
 	}
 	k->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 	khz = ioctl(k->cpu, KVM_GET_TSC_KHZ, 0);
+	k->has_xcrs = ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
 	k->tsc_khz = khz > 0 ? (uint64_t)khz : 1000000;
 	return (set_cpuid(vcpu));
 }
