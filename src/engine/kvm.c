@@ -15,6 +15,7 @@
 #define SLICE_MIN_NS 100000ull
 #define NS 1000000000ull
 #define NO_ADDRESS UINT64_MAX
+#define SIGNAL_SET_SIZE 8 /* the kernel's sigset_t */
 
 int
 kvm_failed(struct vcpu *vcpu, const char *what)
@@ -44,10 +45,10 @@ static int
 set_signal_mask(struct vcpu *vcpu)
 {
 	struct kvm_engine *k = vcpu->engine;
-	struct {
+	union {
 		struct kvm_signal_mask head;
-		uint64_t set;
-	} __attribute__((packed)) mask = {.head.len = sizeof(mask.set)};
+		uint8_t room[sizeof(struct kvm_signal_mask) + SIGNAL_SET_SIZE];
+	} mask = {.head.len = SIGNAL_SET_SIZE};
 	const struct sigaction action = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
 	sigset_t set;
 
@@ -55,8 +56,8 @@ set_signal_mask(struct vcpu *vcpu)
 		return (kvm_failed(vcpu, "sigaction"));
 	pthread_sigmask(SIG_SETMASK, NULL, &set);
 	sigdelset(&set, KVM_KICK_SIGNAL);
-	memcpy(&mask.set, &set, sizeof(mask.set));
-	return (ioctl(k->cpu, KVM_SET_SIGNAL_MASK, &mask) != 0
+	memcpy(mask.head.sigset, &set, SIGNAL_SET_SIZE);
+	return (ioctl(k->cpu, KVM_SET_SIGNAL_MASK, &mask.head) != 0
 		? kvm_failed(vcpu, "KVM_SET_SIGNAL_MASK")
 		: 0);
 }

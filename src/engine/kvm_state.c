@@ -287,9 +287,9 @@ static const struct {
 };
 
 /* struct kvm_msrs with room for all of them. */
-struct msr_list {
+union msr_list {
 	struct kvm_msrs head;
-	struct kvm_msr_entry entries[COUNT(msrs)];
+	uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry[COUNT(msrs)])];
 };
 
 static uint64_t *
@@ -306,7 +306,7 @@ world_tsc(const struct vcpu *vcpu)
 
 /* The whole list in one call, which says how many it did. */
 static int
-msr_call(struct vcpu *vcpu, unsigned long request, struct msr_list *list, const char *name)
+msr_call(struct vcpu *vcpu, unsigned long request, union msr_list *list, const char *name)
 {
 	struct kvm_engine *k = vcpu->engine;
 	int n;
@@ -318,8 +318,8 @@ msr_call(struct vcpu *vcpu, unsigned long request, struct msr_list *list, const 
 	if (n < 0)
 		return (kvm_failed(vcpu, name));
 	snprintf(vcpu->exit.text, sizeof(vcpu->exit.text),
-	    "%s: KVM has no MSR %#x, or not %#llx in it", name, list->entries[n].index,
-	    (unsigned long long)list->entries[n].data);
+	    "%s: KVM has no MSR %#x, or not %#llx in it", name, list->head.entries[n].index,
+	    (unsigned long long)list->head.entries[n].data);
 	vcpu->exit.kind = ENGINE_ERROR;
 	return (-1);
 }
@@ -327,14 +327,14 @@ msr_call(struct vcpu *vcpu, unsigned long request, struct msr_list *list, const 
 static int
 pull_msrs(struct vcpu *vcpu)
 {
-	struct msr_list list = {.head.nmsrs = COUNT(msrs)};
+	union msr_list list = {.head.nmsrs = COUNT(msrs)};
 
 	for (size_t i = 0; i < COUNT(msrs); i++)
-		list.entries[i].index = msrs[i].number;
+		list.head.entries[i].index = msrs[i].number;
 	if (msr_call(vcpu, KVM_GET_MSRS, &list, "KVM_GET_MSRS") != 0)
 		return (-1);
 	for (size_t i = 0; i < COUNT(msrs); i++)
-		*msr_at(&vcpu->state->msr, i) = list.entries[i].data;
+		*msr_at(&vcpu->state->msr, i) = list.head.entries[i].data;
 	vcpu->state->msr.tsc_offset -= world_tsc(vcpu);
 	return (0);
 }
@@ -342,12 +342,12 @@ pull_msrs(struct vcpu *vcpu)
 static int
 push_msrs(struct vcpu *vcpu)
 {
-	struct msr_list list = {.head.nmsrs = COUNT(msrs)};
+	union msr_list list = {.head.nmsrs = COUNT(msrs)};
 
 	for (size_t i = 0; i < COUNT(msrs); i++)
-		list.entries[i] = (struct kvm_msr_entry){
+		list.head.entries[i] = (struct kvm_msr_entry){
 		    .index = msrs[i].number, .data = *msr_at(&vcpu->state->msr, i)};
-	list.entries[0].data += world_tsc(vcpu);
+	list.head.entries[0].data += world_tsc(vcpu);
 	return (msr_call(vcpu, KVM_SET_MSRS, &list, "KVM_SET_MSRS"));
 }
 

@@ -147,17 +147,18 @@ make_vm(struct vcpu *vcpu)
 /* --- CPUID ------------------------------------------------------------------------------------------- */
 
 /* struct kvm_cpuid2 with room for entries. */
-struct cpuid_list {
+union cpuid_list {
 	struct kvm_cpuid2 head;
-	struct kvm_cpuid_entry2 entries[SUPPORTED_MAX];
+	uint8_t room[sizeof(struct kvm_cpuid2) + sizeof(struct kvm_cpuid_entry2[SUPPORTED_MAX])];
 };
 
 static const struct kvm_cpuid_entry2 *
-find_leaf(const struct cpuid_list *list, uint32_t leaf, uint32_t subleaf)
+find_leaf(const union cpuid_list *list, uint32_t leaf, uint32_t subleaf)
 {
 	for (unsigned i = 0; i < list->head.nent; i++)
-		if (list->entries[i].function == leaf && list->entries[i].index == subleaf)
-			return (&list->entries[i]);
+		if (list->head.entries[i].function == leaf &&
+		    list->head.entries[i].index == subleaf)
+			return (&list->head.entries[i]);
 	return (NULL);
 }
 
@@ -175,7 +176,7 @@ static const struct {
 
 /* Take out of the registers of LEAF what SUPPORTED lacks. */
 static void
-limit_features(uint32_t leaf, uint32_t reg[4], const struct cpuid_list *supported)
+limit_features(uint32_t leaf, uint32_t reg[4], const union cpuid_list *supported)
 {
 	const struct kvm_cpuid_entry2 *can = find_leaf(supported, leaf, 0);
 	const uint32_t have[4] = {can != NULL ? can->eax : 0, can != NULL ? can->ebx : 0,
@@ -192,8 +193,8 @@ limit_features(uint32_t leaf, uint32_t reg[4], const struct cpuid_list *supporte
 
 /* Add the leaves from FIRST to the one that FIRST's EAX names. */
 static void
-add_leaves(const struct vcpu *vcpu, struct cpuid_list *list, uint32_t first,
-    const struct cpuid_list *supported)
+add_leaves(const struct vcpu *vcpu, union cpuid_list *list, uint32_t first,
+    const union cpuid_list *supported)
 {
 	uint32_t last = first, reg[4];
 
@@ -202,7 +203,7 @@ add_leaves(const struct vcpu *vcpu, struct cpuid_list *list, uint32_t first,
 		if (leaf == first && reg[0] >= first && reg[0] - first < SUPPORTED_MAX / 2)
 			last = reg[0];
 		limit_features(leaf, reg, supported);
-		list->entries[list->head.nent++] = (struct kvm_cpuid_entry2){
+		list->head.entries[list->head.nent++] = (struct kvm_cpuid_entry2){
 		    .function = leaf,
 		    .flags = leaf == 0x0d || leaf == 7 ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
 		    .eax = reg[0],
@@ -218,8 +219,8 @@ static int
 set_cpuid(struct vcpu *vcpu)
 {
 	struct kvm_engine *k = vcpu->engine;
-	struct cpuid_list *supported = calloc(1, sizeof(*supported));
-	struct cpuid_list *list = calloc(1, sizeof(*list));
+	union cpuid_list *supported = calloc(1, sizeof(*supported));
+	union cpuid_list *list = calloc(1, sizeof(*list));
 	int result = -1;
 
 	if (supported == NULL || list == NULL) {
