@@ -335,6 +335,15 @@ dr7_of(const struct cpu_watch *watch, unsigned i)
 	return (2ull << i * 2 | (type | length << 2) << (16 + i * 4));
 }
 
+static uint64_t
+linear_rip(const struct vcpu_state *s)
+{
+	const struct x86_segment *cs = &s->sregs.seg[SEG_CS];
+	bool flat = (s->sregs.efer & EFER_LMA) && (cs->access & AR_L);
+
+	return (s->gpr.rip + (flat ? 0 : cs->base));
+}
+
 /* Whether WATCH stops before the instruction at the linear address AT. */
 static bool
 stops_at(const struct cpu_watch *watch, uint64_t at)
@@ -418,14 +427,13 @@ static bool
 pass_breakpoint(struct vcpu *vcpu, bool step)
 {
 	struct kvm_engine *k = vcpu->engine;
-	const struct vcpu_state *s = vcpu->state;
 	uint64_t at;
 	bool stands = false;
 
 	if (k->nwatches == 0)
 		return (set_debug(vcpu, step, NO_ADDRESS));
 	kvm_pull_groups(vcpu, VCPU_GPR | VCPU_SREGS);
-	at = s->sregs.seg[SEG_CS].base + s->gpr.rip;
+	at = linear_rip(vcpu->state);
 	for (unsigned i = 0; i < k->nwatches; i++)
 		stands |= stops_at(&k->watch[i], at);
 	if (!stands || step)

@@ -214,35 +214,25 @@ push_events(struct vcpu *vcpu)
 	return (call(vcpu, KVM_SET_VCPU_EVENTS, &out, "KVM_SET_VCPU_EVENTS"));
 }
 
-/* Where the parts of struct kvm_fpu are in an FXSAVE64 image (SDM vol. 1, table 10-2). */
-static const struct {
-	size_t fxsave, fpu, size;
-} fpu_parts[] = {
-    {0, offsetof(struct kvm_fpu, fcw), 2},
-    {2, offsetof(struct kvm_fpu, fsw), 2},
-    {4, offsetof(struct kvm_fpu, ftwx), 1},
-    {6, offsetof(struct kvm_fpu, last_opcode), 2},
-    {8, offsetof(struct kvm_fpu, last_ip), 8},
-    {16, offsetof(struct kvm_fpu, last_dp), 8},
-    {24, offsetof(struct kvm_fpu, mxcsr), 4},
-    {32, offsetof(struct kvm_fpu, fpr), 128},
-    {160, offsetof(struct kvm_fpu, xmm), 256},
-};
+/*
+ * The image of XSAVE (SDM vol. 1, 13.4), since KVM_GET_FPU and KVM_SET_FPU leave MXCSR out. Behind the
+ * registers come bytes that programs may use, and that are not the processor's.
+ */
+#define FXSAVE_END 416
+#define FXSAVE_MXCSR_MASK 28
+#define XSAVE_HEADER (512 / sizeof(__u32))
+#define XSAVE_LEGACY 3u /* x87 and SSE are there */
 
 static int
-pull_fpu(struct vcpu *vcpu)
+pull_xcr0(struct vcpu *vcpu)
 {
-	uint8_t *image = vcpu->state->fpu.fxsave;
 	const struct kvm_engine *k = vcpu->engine;
-	struct kvm_fpu fpu;
 	struct kvm_xcrs xcrs = {0};
 
-	if (call(vcpu, KVM_GET_FPU, &fpu, "KVM_GET_FPU") != 0 ||
-	    (k->has_xcrs && call(vcpu, KVM_GET_XCRS, &xcrs, "KVM_GET_XCRS") != 0))
+	if (!k->has_xcrs)
+		return (0);
+	if (call(vcpu, KVM_GET_XCRS, &xcrs, "KVM_GET_XCRS") != 0)
 		return (-1);
-	for (size_t i = 0; i < COUNT(fpu_parts); i++)
-		memcpy(image + fpu_parts[i].fxsave, (uint8_t *)&fpu + fpu_parts[i].fpu,
-		    fpu_parts[i].size);
 	for (unsigned i = 0; i < xcrs.nr_xcrs && i < KVM_MAX_XCRS; i++)
 		if (xcrs.xcrs[i].xcr == 0)
 			vcpu->state->fpu.xcr0 = xcrs.xcrs[i].value;
@@ -250,21 +240,32 @@ pull_fpu(struct vcpu *vcpu)
 }
 
 static int
+pull_fpu(struct vcpu *vcpu)
+{
+	uint8_t *image = vcpu->state->fpu.fxsave;
+	struct kvm_xsave xsave;
+
+	if (call(vcpu, KVM_GET_XSAVE, &xsave, "KVM_GET_XSAVE") != 0)
+		return (-1);
+	memcpy(image, xsave.region, FXSAVE_END);
+	memset(image + FXSAVE_MXCSR_MASK, 0, sizeof(uint32_t));
+	return (pull_xcr0(vcpu));
+}
+
+static int
 push_fpu(struct vcpu *vcpu)
 {
 	const struct kvm_engine *k = vcpu->engine;
-	const uint8_t *image = vcpu->state->fpu.fxsave;
-	struct kvm_fpu fpu = {0};
+	struct kvm_xsave xsave = {0};
 	struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.value = vcpu->state->fpu.xcr0}}};
 
-	for (size_t i = 0; i < COUNT(fpu_parts); i++)
-		memcpy((uint8_t *)&fpu + fpu_parts[i].fpu, image + fpu_parts[i].fxsave,
-		    fpu_parts[i].size);
-	return (call(vcpu, KVM_SET_FPU, &fpu, "KVM_SET_FPU") != 0 ||
-		    (k->has_xcrs && xcrs.xcrs[0].value != 0 &&
-			call(vcpu, KVM_SET_XCRS, &xcrs, "KVM_SET_XCRS") != 0)
-		? -1
-		: 0);
+	memcpy(xsave.region, vcpu->state->fpu.fxsave, FXSAVE_END);
+	xsave.region[XSAVE_HEADER] = XSAVE_LEGACY;
+	if (call(vcpu, KVM_SET_XSAVE, &xsave, "KVM_SET_XSAVE") != 0)
+		return (-1);
+	if (!k->has_xcrs || xcrs.xcrs[0].value == 0)
+		return (0);
+	return (call(vcpu, KVM_SET_XCRS, &xcrs, "KVM_SET_XCRS"));
 }
 
 /* MSRs and their places in struct vcpu_msrs. */
