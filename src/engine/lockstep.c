@@ -18,6 +18,7 @@
 #define LOST_NS_INSN 5000u
 #define LOST_NS 10000000000ull
 #define TRY_NS 1000000000u /* to meet where the leader has not come to an exit */
+#define COME_TRIES 50	   /* slices */
 #define STEP_TRIES 16
 /*
  * A follower that does not count is brought to where an interrupt may be let in by breakpoints: that
@@ -124,14 +125,12 @@ follower_distance(struct pair *p)
 	return (vcpu_instructions(follower_of(p)) - p->start_count[LOCKSTEP_FOLLOWER]);
 }
 
+/* Where the leader has come to. */
 static void
-run_leader(struct pair *p, uint64_t budget)
+look_at_leader(struct pair *p)
 {
 	struct vcpu *leader = leader_of(p);
 
-	if (p->lag == LAG_NONE)
-		mark_start(p);
-	vcpu_run(leader, budget);
 	vcpu_pull(leader, VCPU_ALL);
 	p->point = *p->outer->state;
 	if (p->overflow) {
@@ -143,6 +142,15 @@ run_leader(struct pair *p, uint64_t budget)
 	if (p->nlog == 0 && leader->exit.kind == ENGINE_STOPPED)
 		leader->exit.kind = ENGINE_CANCELED;
 	p->lag = p->nlog == 0 && leader->exit.kind == ENGINE_CANCELED ? LAG_FREE : LAG_DUE;
+}
+
+static void
+run_leader(struct pair *p, uint64_t budget)
+{
+	if (p->lag == LAG_NONE)
+		mark_start(p);
+	vcpu_run(leader_of(p), budget);
+	look_at_leader(p);
 }
 
 /* --- the follower ----------------------------------------------------------------------------------- */
@@ -323,12 +331,16 @@ lockstep_run_to(struct vcpu *vcpu, const struct vcpu_state *point, uint64_t budg
 	const struct cpu_watch watch = {
 	    .address = linear_rip(point), .bytes = 1, .kinds = WATCH_EXEC};
 
-	/* It may stand there already. Elsewhere RF would hide the breakpoint, on some engines. */
+	/*
+	 * It may stand there already. Elsewhere RF would hide the breakpoint, if the next instruction
+	 * is one that the engine emulates: not all clear RF then.
+	 */
 	vcpu_pull(vcpu, VCPU_GPR | VCPU_SREGS);
-	if (linear_rip(vcpu->state) == watch.address) {
+	if (linear_rip(vcpu->state) == watch.address)
 		vcpu->state->gpr.rflags |= RFLAGS_RF;
-		vcpu_push(vcpu, VCPU_GPR);
-	}
+	else
+		vcpu->state->gpr.rflags &= ~(uint64_t)RFLAGS_RF;
+	vcpu_push(vcpu, VCPU_GPR);
 	if (vcpu_watch(vcpu, &watch, 1) != 0) {
 		vcpu->exit = (struct engine_exit_info){
 		    .kind = ENGINE_ERROR, .text = "no breakpoint can be had"};
@@ -337,6 +349,16 @@ lockstep_run_to(struct vcpu *vcpu, const struct vcpu_state *point, uint64_t budg
 	vcpu_run(vcpu, budget);
 	vcpu_watch(vcpu, NULL, 0);
 	vcpu_pull(vcpu, VCPU_ALL);
+}
+
+void
+lockstep_come_to(struct vcpu *vcpu, const struct vcpu_state *point)
+{
+	for (unsigned tries = 0; tries < COME_TRIES; tries++) {
+		lockstep_run_to(vcpu, point, SLICE_INSNS);
+		if (vcpu->exit.kind != ENGINE_CANCELED || vcpu->state->gpr.rip == point->gpr.rip)
+			break;
+	}
 }
 
 /*
@@ -407,8 +429,8 @@ settle(struct pair *p)
 	if (!follower->ops->timed || p->nlog == 0 ||
 	    lockstep_differs(&point, follower->state, COMPARED) != NULL)
 		return (false);
-	lockstep_run_to(follower, &p->point, SLICE_INSNS);
-	return (!found(p) && follower->exit.kind == ENGINE_DEBUG && same_registers_quietly(p));
+	lockstep_come_to(follower, &p->point);
+	return (!found(p) && same_registers_quietly(p));
 }
 
 /* Both are at the same place: is all the same there? */
@@ -456,40 +478,55 @@ meet(struct pair *p)
 
 /* --- what varies ------------------------------------------------------------------------------------- */
 
+void
+lockstep_step_varying(struct vcpu *leader)
+{
+	leader->options &= ~(unsigned)ENGINE_OPT_VARIES;
+	lockstep_step(leader);
+	leader->options |= ENGINE_OPT_VARIES;
+}
+
+/* They are those that change in either; and RDRAND's carry. */
+void
+lockstep_take_results(
+    const struct vcpu_state *before, const struct vcpu_state *leader, struct vcpu *follower)
+{
+	struct vcpu_gprs *other = &follower->state->gpr;
+
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		if (leader->gpr.reg[i] != before->gpr.reg[i] || other->reg[i] != before->gpr.reg[i])
+			other->reg[i] = leader->gpr.reg[i];
+	other->rflags = (other->rflags & ~(uint64_t)RFLAGS_CF) | (leader->gpr.rflags & RFLAGS_CF);
+	vcpu_push(follower, VCPU_GPR);
+}
+
 /*
  * Both have met before an instruction whose answer varies: the registers that it writes become the
- * leader's. They are those that change in either.
+ * leader's.
  */
 static void
 step_varying(struct pair *p)
 {
-	struct vcpu_state *mine = p->outer->state, *other = follower_of(p)->state;
+	struct vcpu *follower = follower_of(p);
 
-	leader_of(p)->options &= ~(unsigned)ENGINE_OPT_VARIES;
-	run_leader(p, 1);
-	leader_of(p)->options |= ENGINE_OPT_VARIES;
+	mark_start(p);
+	lockstep_step_varying(leader_of(p));
+	look_at_leader(p);
 	if (p->lag != LAG_FREE || p->point.gpr.rip == p->start.gpr.rip)
 		return;
-	if (follower_of(p)->ops->timed)
-		lockstep_run_to(follower_of(p), &p->point, SLICE_INSNS);
+	if (follower->ops->timed)
+		lockstep_come_to(follower, &p->point);
 	else
-		lockstep_step(follower_of(p));
+		lockstep_step(follower);
 	if (found(p))
 		return;
-	vcpu_pull(follower_of(p), VCPU_ALL);
-	if (other->gpr.rip != mine->gpr.rip) {
+	vcpu_pull(follower, VCPU_ALL);
+	if (follower->state->gpr.rip != p->point.gpr.rip) {
 		lockstep_found(p, LOCKSTEP_REGISTERS);
 		lockstep_narrow(p);
 		return;
 	}
-	for (unsigned i = 0; i < GPR_COUNT; i++)
-		if (mine->gpr.reg[i] != p->start.gpr.reg[i] ||
-		    other->gpr.reg[i] != p->start.gpr.reg[i])
-			other->gpr.reg[i] = mine->gpr.reg[i];
-	/* RDRAND's carry. */
-	other->gpr.rflags =
-	    (other->gpr.rflags & ~(uint64_t)RFLAGS_CF) | (mine->gpr.rflags & RFLAGS_CF);
-	vcpu_push(follower_of(p), VCPU_GPR);
+	lockstep_take_results(&p->start, &p->point, follower);
 	p->ls->varied++;
 }
 

@@ -10,8 +10,6 @@
 #define STEPS_MAX 1000000u    /* to be made by both */
 #define STEPS_MAX_SLOW 20000u /* with an engine that counts nothing */
 #define ROUNDS_MAX 1000000u
-#define TRIES 20
-#define SLICE_INSNS 1000000u
 #define LAST LOCKSTEP_STEPS
 
 /* One engine that is tried again. */
@@ -22,6 +20,7 @@ struct trial {
 	struct memory mem;
 	struct bus bus;
 	bool access; /* it came to one */
+	bool varies; /* its last instruction was one whose answer varies */
 };
 
 static void
@@ -104,7 +103,10 @@ trial_init(struct trial *t, struct pair *p, unsigned side)
 	static const struct port_ops ports = {port_read, port_write, 4};
 	static const struct mmio_ops mmio = {mmio_read, mmio_write};
 	struct engine_world world = p->side[side].vcpu.world;
+	unsigned options = p->outer->options;
 
+	if (side == LOCKSTEP_LEADER)
+		options |= ENGINE_OPT_VARIES;
 	if (memory_copy(&t->mem, &p->shadow) != 0)
 		return (-1);
 	for (unsigned i = 0; i < t->mem.nregions; i++) {
@@ -151,8 +153,14 @@ step_leader(struct trial *t)
 {
 	uint64_t rip = t->state.gpr.rip;
 
-	for (unsigned i = 0; i < ROUNDS_MAX && t->state.gpr.rip == rip && goes_on(t); i++)
+	t->varies = false;
+	for (unsigned i = 0; i < ROUNDS_MAX && t->state.gpr.rip == rip && goes_on(t); i++) {
 		lockstep_step(&t->vcpu);
+		if (t->vcpu.exit.kind != ENGINE_VARIES)
+			continue;
+		t->varies = true;
+		lockstep_step_varying(&t->vcpu);
+	}
 	vcpu_pull(&t->vcpu, VCPU_ALL);
 }
 
@@ -171,8 +179,7 @@ step_follower(struct trial *t, const struct trial *leader)
 		vcpu_pull(&t->vcpu, VCPU_ALL);
 		return;
 	}
-	for (unsigned i = 0; i < TRIES && goes_on(t); i++)
-		lockstep_run_to(&t->vcpu, &leader->state, SLICE_INSNS);
+	lockstep_come_to(&t->vcpu, &leader->state);
 	if (t->vcpu.exit.kind == ENGINE_DEBUG)
 		t->vcpu.exit.kind = ENGINE_CANCELED;
 }
@@ -210,8 +217,7 @@ list_last(struct lockstep_report *r, struct trial *leader)
 	vcpu_pull(&leader->vcpu, VCPU_ALL);
 	for (unsigned i = 0; i < LAST && goes_on(leader); i++) {
 		remember(r, &leader->state);
-		lockstep_step(&leader->vcpu);
-		vcpu_pull(&leader->vcpu, VCPU_ALL);
+		step_leader(leader);
 	}
 }
 
@@ -220,9 +226,13 @@ step_both(struct lockstep_report *r, struct trial *leader, struct trial *followe
 {
 	r->stepped = true;
 	for (uint64_t i = 0; i <= r->steps; i++) {
-		remember(r, &leader->state);
+		const struct vcpu_state before = leader->state;
+
+		remember(r, &before);
 		step_leader(leader);
 		step_follower(follower, leader);
+		if (leader->varies && leader->state.gpr.rip == follower->state.gpr.rip)
+			lockstep_take_results(&before, &leader->state, &follower->vcpu);
 		if (trials_differ(r, leader, follower) || leader->access != follower->access) {
 			r->reproduced = true;
 			r->behind[LOCKSTEP_LEADER] = leader->state;

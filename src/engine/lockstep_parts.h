@@ -107,6 +107,13 @@ bool lockstep_data(const struct memory *mem, uint64_t *from, uint64_t *to);
 /* lockstep.c */
 /* Run until a breakpoint at POINT's RIP, not counting where it stands, or what else ends the run. */
 void lockstep_run_to(struct vcpu *vcpu, const struct vcpu_state *point, uint64_t budget);
+/* The same until it is there, for a while. */
+void lockstep_come_to(struct vcpu *vcpu, const struct vcpu_state *point);
+/* The leader executes what it has stopped before, since its answer varies. */
+void lockstep_step_varying(struct vcpu *leader);
+/* And the follower gets the registers that it wrote. */
+void lockstep_take_results(
+    const struct vcpu_state *before, const struct vcpu_state *leader, struct vcpu *follower);
 /* Run one instruction alone. */
 void lockstep_step(struct vcpu *vcpu);
 void lockstep_found(struct pair *p, enum lockstep_what what);

@@ -33,6 +33,7 @@
 #define MACHINE_COMS 4
 #define MACHINE_LOOK_NS 10000000ull
 #define MACHINE_ICOUNT_NS 10u /* guest ns an instruction takes under --clock icount */
+#define MACHINE_EXIT_NS 1000u /* and an access to a device, as on ISA, in lockstep */
 
 enum machine_clock { MACHINE_CLOCK_HOST, MACHINE_CLOCK_ICOUNT };
 
