@@ -88,6 +88,7 @@ struct kvm_engine {
 	struct kvm_regs entry_regs;
 	struct kvm_sregs entry_sregs;
 	bool entry_unfinished;
+	uint64_t answer;  /* that the last IN got */
 	int entry_vector; /* of the interrupt that was injected; -1: none */
 	struct vcpu_history history;
 	bool death_unknown;

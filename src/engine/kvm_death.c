@@ -8,10 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/kvm.h"
 
-#define TRY_MAX 20000000u /* instructions: a fifth of a second or less */
+#define TRY_CHUNK 100000u   /* instructions between two looks at the clock */
+#define TRY_NS 500000000ull /* the longest attempt */
+#define NS 1000000000ull
 
 /* What KVM left after a shutdown on AMD: the registers of a reset. */
 static bool
@@ -36,20 +39,66 @@ entry_state(const struct vcpu *vcpu, struct vcpu_state *out)
 	out->events.inject_vector = (uint8_t)k->entry_vector;
 }
 
-/* Ports swallow what is written and answer nothing: only the instruction of the last exit asks. */
+/* A CPU of its own, without ports or devices: nobody was asked on the way. */
 struct attempt {
 	struct vcpu_state state;
 	struct memory mem;
-	struct bus bus;
 	struct vcpu vcpu;
 	struct vmx vmx;
 };
 
-/* Run FROM to its death. False: it does not die like that. */
+static uint64_t
+host_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec);
+}
+
+/* The instruction of the last exit is still to be finished: go behind it with what it was given. */
+static bool
+finish_port(const struct kvm_engine *k, struct attempt *a)
+{
+	const struct engine_inout *io = &a->vcpu.exit.inout;
+	uint64_t *rax = &a->state.gpr.reg[GPR_RAX];
+	uint64_t mask = io->bytes == 4 ? UINT64_MAX : (1ull << 8 * io->bytes) - 1;
+
+	if (a->vcpu.exit.kind != ENGINE_INOUT || !k->entry_unfinished ||
+	    a->vcpu.exit.instruction_length == 0)
+		return (false);
+	if (io->in)
+		*rax = (*rax & ~mask) | (k->answer & mask);
+	a->state.gpr.rip += a->vcpu.exit.instruction_length;
+	vcpu_push(&a->vcpu, VCPU_GPR);
+	return (true);
+}
+
+/* Run A to its death, at most BUDGET instructions. False: it does not die, or asks for somebody. */
+static bool
+run_to_death(const struct kvm_engine *k, struct attempt *a, uint64_t budget)
+{
+	uint64_t began = host_ns(), chunk;
+	bool first = true;
+
+	a->vcpu.entry_unchecked = false;
+	do {
+		chunk = budget < TRY_CHUNK ? budget : TRY_CHUNK;
+		vcpu_run(&a->vcpu, first ? 1 : chunk);
+		if (first && finish_port(k, a))
+			a->vcpu.exit.kind = ENGINE_CANCELED;
+		budget -= first ? 1 : chunk;
+		first = false;
+	} while (a->vcpu.exit.kind == ENGINE_CANCELED && budget > 0 && host_ns() - began < TRY_NS);
+	return (a->vcpu.exit.kind == ENGINE_TRIPLE_FAULT);
+}
+
+/* Run what is in A to its death. */
 static bool
 try_death(const struct vcpu *dead, struct attempt *a, uint64_t budget)
 {
-	const struct engine_world world = {.mem = &a->mem, .bus = &a->bus};
+	const struct engine_world world = {.mem = &a->mem};
+	struct kvm_engine *k = dead->engine;
 	bool died;
 
 	a->vmx = *dead->vmx;
@@ -57,11 +106,9 @@ try_death(const struct vcpu *dead, struct attempt *a, uint64_t budget)
 		return (false);
 	died = vcpu_create(&a->vcpu, &engine_soft, &a->state, &a->vmx, &world, dead->options) == 0;
 	if (died) {
-		a->vcpu.entry_unchecked = false;
-		vcpu_run(&a->vcpu, budget);
-		died = a->vcpu.exit.kind == ENGINE_TRIPLE_FAULT;
+		died = run_to_death(k, a, budget);
 		if (died)
-			vcpu_history(&a->vcpu, &((struct kvm_engine *)dead->engine)->history);
+			vcpu_history(&a->vcpu, &k->history);
 		vcpu_destroy(&a->vcpu);
 	}
 	memory_fini(&a->mem);
@@ -83,7 +130,7 @@ found(struct vcpu *vcpu, struct attempt *a)
 	struct kvm_engine *k = vcpu->engine;
 
 	entry_state(vcpu, &a->state);
-	if (try_death(vcpu, a, TRY_MAX) && agrees(k, a))
+	if (try_death(vcpu, a, UINT64_MAX) && agrees(k, a))
 		return (true);
 	if (was_reset(k))
 		return (false);

@@ -129,6 +129,7 @@ exit_io(struct vcpu *vcpu)
 
 		if (in) {
 			value = bus_in(vcpu->world.bus, port, size);
+			k->answer = value;
 			memcpy(data, &value, size);
 		} else {
 			memcpy(&value, data, size);
