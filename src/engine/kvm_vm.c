@@ -17,6 +17,7 @@
 #define IDENTITY_MAP 0xfffbc000ul
 #define TSS_ADDRESS 0xfffbd000ul
 #define SUPPORTED_MAX 256
+#define BOARD_TSC_KHZ 1000000u
 
 /* create() fails for errno at WHAT; ADVICE may be NULL. Returns -1. */
 static int
@@ -245,11 +246,29 @@ out:
 
 /* --- the vCPU ------------------------------------------------------------------------------------------ */
 
+/*
+ * The guest's counter runs at the board's 1 GHz where the processor can scale it, so that a VM may
+ * move between engines; else at the host's rate.
+ */
+static void
+set_tsc_rate(struct kvm_engine *k)
+{
+	int khz;
+
+	if (ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0 &&
+	    ioctl(k->cpu, KVM_SET_TSC_KHZ, BOARD_TSC_KHZ) == 0) {
+		k->tsc_khz = BOARD_TSC_KHZ;
+		return;
+	}
+	khz = ioctl(k->cpu, KVM_GET_TSC_KHZ, 0);
+	k->tsc_khz = khz > 0 ? (uint64_t)khz : BOARD_TSC_KHZ;
+}
+
 static int
 make_cpu(struct vcpu *vcpu)
 {
 	struct kvm_engine *k = vcpu->engine;
-	int size = ioctl(k->system, KVM_GET_VCPU_MMAP_SIZE, 0), khz;
+	int size = ioctl(k->system, KVM_GET_VCPU_MMAP_SIZE, 0);
 
 	if (size < (int)sizeof(struct kvm_run)) {
 		errno = size < 0 ? errno : ENOTSUP;
@@ -265,9 +284,8 @@ make_cpu(struct vcpu *vcpu)
 		return (refuse(vcpu, "the vCPU's run page", NULL));
 	}
 	k->run->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
-	khz = ioctl(k->cpu, KVM_GET_TSC_KHZ, 0);
 	k->has_xcrs = ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) > 0;
-	k->tsc_khz = khz > 0 ? (uint64_t)khz : 1000000;
+	set_tsc_rate(k);
 	return (set_cpuid(vcpu));
 }
 
