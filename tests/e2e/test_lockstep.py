@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import GUEST_OK, GUESTS, refused
+from conftest import GUEST_OK, GUESTS, kvm_emulates, kvm_problem, refused
 
 SAME = "no difference between soft and soft in "
 
@@ -23,6 +23,33 @@ def test_no_difference(host, name):
     assert result.returncode == GUEST_OK, result.stderr
     assert SAME in result.stderr
     assert "not compared" not in result.stderr
+    assert host.left() == []
+
+
+@pytest.mark.parametrize("name", ["debug-exit", "calls", "read", "write", "resume", "lapic"])
+def test_no_difference_to_kvm(host, name):
+    """What the KVM of any machine can do."""
+    if kvm_problem() is not None:
+        pytest.skip(kvm_problem())
+    result = host.run("hyve86", "lockstep", "--console", "none", "--debug-exit", "0xf4", "--ephemeral",
+                      "--timeout", "40", GUESTS / f"{name}.img")
+    assert result.returncode == GUEST_OK, result.stderr
+    assert "no difference between soft and kvm in " in result.stderr
+
+
+def test_a_difference(host):
+    """A KVM that emulates real mode ignores the limit of the interrupt table, and INT3 does not fail."""
+    if kvm_problem() is not None:
+        pytest.skip(kvm_problem())
+    if not kvm_emulates():
+        pytest.skip("this machine's KVM is as the built-in CPU")
+    result = host.run("hyve86", "lockstep", "--console", "none", "--debug-exit", "0xf4", "--timeout", "40",
+                      GUESTS / "triple.img")
+    assert result.returncode == 5, result.stderr
+    assert "soft and kvm differ after " in result.stderr
+    lines = result.stderr.splitlines()
+    behind = next(i for i, line in enumerate(lines) if line.startswith("they differ behind the last one"))
+    assert lines[behind - 1].split()[-1] == "int3"
     assert host.left() == []
 
 
