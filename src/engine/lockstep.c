@@ -136,7 +136,7 @@ look_at_leader(struct pair *p)
 	if (p->overflow) {
 		leader->exit.kind = ENGINE_ERROR;
 		snprintf(leader->exit.text, sizeof(leader->exit.text),
-		    "more than %u accesses to devices by one instruction", LOG_MAX);
+		    "more than %d accesses to devices by one instruction", LOG_MAX);
 	}
 	/* An access of the last run may have asked for a stop that comes only now. */
 	if (p->nlog == 0 && leader->exit.kind == ENGINE_STOPPED)

@@ -123,8 +123,7 @@ trial_init(struct trial *t, struct pair *p, unsigned side)
 	if (world.apic.write_cr8 != NULL)
 		world.apic = (struct apic_port){read_msr, write_msr, write_cr8, tsc_changed, t};
 	world.ferr = NULL;
-	if (vcpu_create(
-		&t->vcpu, p->ls->engines[side], &t->state, &t->vmx, &world, p->outer->options) != 0)
+	if (vcpu_create(&t->vcpu, p->ls->engines[side], &t->state, &t->vmx, &world, options) != 0)
 		return (-1);
 	vcpu_push(&t->vcpu, VCPU_ALL);
 	t->vcpu.entry_unchecked = false;
