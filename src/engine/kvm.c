@@ -134,12 +134,23 @@ follow_cr8(struct vcpu *vcpu)
 		vcpu->world.apic.write_cr8(vcpu->world.apic.opaque, k->cr8);
 }
 
+/*
+ * For kvm_find_death(). The top of the stack too: a guest that dies has often overwritten what the
+ * BIOS returned by.
+ */
 static void
-remember_entry(struct kvm_engine *k)
+remember_entry(const struct vcpu *vcpu)
 {
+	struct kvm_engine *k = vcpu->engine;
+	const struct kvm_sregs *sregs = &k->run->s.regs.sregs;
+	uint64_t sp_mask = sregs->ss.db ? UINT32_MAX : UINT16_MAX;
+
 	k->entry_regs = k->run->s.regs.regs;
-	k->entry_sregs = k->run->s.regs.sregs;
+	k->entry_sregs = *sregs;
 	k->entry_unfinished = k->unfinished;
+	k->entry_stack_at = sregs->ss.base + (k->entry_regs.rsp & sp_mask);
+	k->has_entry_stack = !(sregs->cr0 & CR0_PG) &&
+	    memory_read(vcpu->world.mem, k->entry_stack_at, k->entry_stack, sizeof(k->entry_stack));
 }
 
 /* REFUSED: it may be for the registers that were to be taken over. */
@@ -163,7 +174,7 @@ kvm_enter_guest(struct vcpu *vcpu, bool complete_only)
 	int result;
 
 	if (!complete_only)
-		remember_entry(k);
+		remember_entry(vcpu);
 	k->run->cr8 = k->cr8;
 	atomic_store(&k->inside, true);
 	__atomic_store_n(

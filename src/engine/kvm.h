@@ -35,6 +35,9 @@
 /* Slots: RAM below and above 4 GB, cut where ROM, windows and devices lie over it. */
 #define KVM_SLOTS_MAX (2 * MEMORY_REGIONS_MAX + 4)
 
+/* Bytes of the stack to remember at each entry: what a BIOS call and a tick in it have there. */
+#define KVM_STACK_KEPT 64
+
 /* Guest-physical memory that is host memory in one piece. */
 struct kvm_slot {
 	uint64_t gpa;
@@ -88,6 +91,9 @@ struct kvm_engine {
 	struct kvm_regs entry_regs;
 	struct kvm_sregs entry_sregs;
 	bool entry_unfinished;
+	uint64_t entry_stack_at; /* guest-physical */
+	uint8_t entry_stack[KVM_STACK_KEPT];
+	bool has_entry_stack;
 	uint64_t answer;  /* that the last IN got */
 	int entry_vector; /* of the interrupt that was injected; -1: none */
 	struct vcpu_history history;

@@ -93,9 +93,9 @@ run_to_death(const struct kvm_engine *k, struct attempt *a, uint64_t budget)
 	return (a->vcpu.exit.kind == ENGINE_TRIPLE_FAULT);
 }
 
-/* Run what is in A to its death. */
+/* Run what is in A to its death: from the last entry on, or one instruction. */
 static bool
-try_death(const struct vcpu *dead, struct attempt *a, uint64_t budget)
+try_death(const struct vcpu *dead, struct attempt *a, bool from_entry)
 {
 	const struct engine_world world = {.mem = &a->mem};
 	struct kvm_engine *k = dead->engine;
@@ -104,9 +104,11 @@ try_death(const struct vcpu *dead, struct attempt *a, uint64_t budget)
 	a->vmx = *dead->vmx;
 	if (memory_copy(&a->mem, dead->world.mem) != 0)
 		return (false);
+	if (from_entry && k->has_entry_stack)
+		memory_write(&a->mem, k->entry_stack_at, k->entry_stack, sizeof(k->entry_stack));
 	died = vcpu_create(&a->vcpu, &engine_soft, &a->state, &a->vmx, &world, dead->options) == 0;
 	if (died) {
-		died = run_to_death(k, a, budget);
+		died = run_to_death(k, a, from_entry ? UINT64_MAX : 1);
 		if (died)
 			vcpu_history(&a->vcpu, &k->history);
 		vcpu_destroy(&a->vcpu);
@@ -130,14 +132,14 @@ found(struct vcpu *vcpu, struct attempt *a)
 	struct kvm_engine *k = vcpu->engine;
 
 	entry_state(vcpu, &a->state);
-	if (try_death(vcpu, a, UINT64_MAX) && agrees(k, a))
+	if (try_death(vcpu, a, true) && agrees(k, a))
 		return (true);
 	if (was_reset(k))
 		return (false);
 	/* From the registers that KVM has: the last instruction alone. */
 	a->state = *vcpu->state;
 	a->state.events = (struct vcpu_events){.inject_type = EVENT_NONE};
-	return (try_death(vcpu, a, 1));
+	return (try_death(vcpu, a, false));
 }
 
 /*
