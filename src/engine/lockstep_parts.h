@@ -105,20 +105,50 @@ bool lockstep_seems_same(struct pair *p);
 bool lockstep_data(const struct memory *mem, uint64_t *from, uint64_t *to);
 
 /* lockstep.c */
+static inline struct vcpu *
+lockstep_leader(struct pair *p)
+{
+	return (&p->side[LOCKSTEP_LEADER].vcpu);
+}
+
+static inline struct vcpu *
+lockstep_follower(struct pair *p)
+{
+	return (&p->side[LOCKSTEP_FOLLOWER].vcpu);
+}
+
+/* Whether they were found to differ. */
+static inline bool
+lockstep_is_found(const struct pair *p)
+{
+	return (p->ls->report.what != LOCKSTEP_SAME);
+}
+
+/* Let the leader go on, and see where it has come to. */
+void lockstep_run_leader(struct pair *p, uint64_t budget);
+/* Instructions that the leader has made since they met. */
+uint64_t lockstep_distance(struct pair *p);
+
+/* lockstep_follow.c */
+void lockstep_found(struct pair *p, enum lockstep_what what);
+/* The follower is at an access: as the leader's, or a difference. */
+struct lockstep_access lockstep_follow(struct pair *p, struct lockstep_access access);
+/* Let the follower come to the leader. True: there, or a difference was found; false: not yet. */
+bool lockstep_meet(struct pair *p);
+
+/* lockstep_step.c */
+#define SLICE_INSNS 1000000u /* of a run of the follower */
+/* Run one instruction alone. */
+void lockstep_step(struct vcpu *vcpu);
 /* Run until a breakpoint at POINT's RIP, not counting where it stands, or what else ends the run. */
 void lockstep_run_to(struct vcpu *vcpu, const struct vcpu_state *point, uint64_t budget);
 /* The same until it is there, for a while. */
 void lockstep_come_to(struct vcpu *vcpu, const struct vcpu_state *point);
 /* The leader executes what it has stopped before, since its answer varies. */
 void lockstep_step_varying(struct vcpu *leader);
-/* And the follower gets the registers that it wrote. */
+/* And FOLLOWER, which was as BEFORE too, gets the registers that it wrote. */
 void lockstep_take_results(
     const struct vcpu_state *before, const struct vcpu_state *leader, struct vcpu *follower);
-/* Run one instruction alone. */
-void lockstep_step(struct vcpu *vcpu);
-void lockstep_found(struct pair *p, enum lockstep_what what);
-/* The follower is at an access: as the leader's, or a difference. */
-struct lockstep_access lockstep_follow(struct pair *p, struct lockstep_access access);
 
 /* lockstep_narrow.c */
 /* Fill in the report's steps: run both again, from where they last met, one by one. */
