@@ -264,7 +264,9 @@ tell_vectors(FILE *out, const struct subject *s)
 	static const uint8_t looked_at[] = {0x08, 0x09, 0x10, 0x13, 0x15, 0x16, 0x1a, 0x1c};
 	const struct vcpu_state *v = &s->state;
 
-	if (!s->has_history || s->mem == NULL || (v->sregs.cr0 & CR0_PE) || v->sregs.idtr.base != 0)
+	/* Before its first call the BIOS may not have come to it. */
+	if (!s->has_history || s->history.bios.count == 0 || s->mem == NULL ||
+	    (v->sregs.cr0 & CR0_PE) || v->sregs.idtr.base != 0)
 		return;
 	for (size_t i = 0; i < sizeof(looked_at); i++) {
 		uint32_t entry = memory_get32(s->mem, looked_at[i] * 4u);

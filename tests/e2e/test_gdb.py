@@ -244,3 +244,11 @@ def test_while_it_waits_for_gdb(host):
     late = host.run("hyve86", "boot", "--console", "none", "--gdb", "0", "--timeout", "0.3",
                     GUESTS / "halt.img")
     assert late.returncode == 124
+
+
+def test_time_out_before_gdb_came(host):
+    """Nothing ran yet: nobody has filled the vector table, so nobody has overwritten it."""
+    run = host.run("hyve86", "boot", "--console", "none", "--gdb", "0", "--timeout", "0.2",
+                   GUESTS / "hello.img")
+    assert run.returncode == 124
+    assert "vector table" not in run.stderr
