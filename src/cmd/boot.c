@@ -203,7 +203,7 @@ tell_failure(struct boot_run *run, enum machine_end end, int status)
 		return;
 	/* A file that could not be written is no fault of the guest's. */
 	if (run->decided && run->status == STATUS_ERROR) {
-		cmd_error(BOOT_COMMAND, "%s", script->err);
+		cmd_error(run->opts->command, "%s", script->err);
 		return;
 	}
 	if (status == 124)
@@ -215,10 +215,10 @@ tell_failure(struct boot_run *run, enum machine_end end, int status)
 	boot_failure_dump(run, why);
 	if (script->current < script->count) {
 		script_describe(script, why, sizeof(why));
-		cmd_error(BOOT_COMMAND, "the script was at %s", why);
+		cmd_error(run->opts->command, "the script was at %s", why);
 	}
 	if (vmm_keep(run->machine.ctx, "last", &err) != 0)
-		cmd_fail(BOOT_COMMAND, &err);
+		cmd_fail(run->opts->command, &err);
 }
 
 /* --trace */
@@ -231,12 +231,12 @@ start_trace(struct boot_run *run)
 		return (STATUS_OK);
 	run->trace = tracer_open(run->opts->trace, NULL, &err);
 	if (run->trace == NULL)
-		return (cmd_fail(BOOT_COMMAND, &err));
+		return (cmd_fail(run->opts->command, &err));
 	if (tracer_attach(run->trace, &run->machine, &err) == 0)
 		return (STATUS_OK);
 	tracer_close(run->trace, NULL);
 	run->trace = NULL;
-	return (cmd_fail(BOOT_COMMAND, &err));
+	return (cmd_fail(run->opts->command, &err));
 }
 
 static int
@@ -246,7 +246,7 @@ stop_trace(struct boot_run *run)
 	struct vmm_error err;
 
 	run->trace = NULL;
-	return (tracer_close(tracer, &err) != 0 ? cmd_fail(BOOT_COMMAND, &err) : STATUS_OK);
+	return (tracer_close(tracer, &err) != 0 ? cmd_fail(run->opts->command, &err) : STATUS_OK);
 }
 
 /* --gdb: listen for it. The run begins with waiting for it. */
@@ -259,7 +259,7 @@ start_gdb(struct boot_run *run)
 		return (STATUS_OK);
 	run->gdb = gdb_listen(&run->machine, run->opts->gdb, &err);
 	if (run->gdb == NULL)
-		return (cmd_fail(BOOT_COMMAND, &err));
+		return (cmd_fail(run->opts->command, &err));
 	fprintf(stderr, "hyve86: %s: waiting for GDB: target remote :%u\n", run->opts->name,
 	    gdb_port(run->gdb));
 	return (STATUS_OK);
@@ -276,7 +276,7 @@ run_controlled(struct boot_run *run)
 
 	run->control = control_start_machine(&run->machine, &run->gdb, &err);
 	if (run->control == NULL)
-		cmd_fail(BOOT_COMMAND, &err);
+		cmd_fail(run->opts->command, &err);
 	if (run->gdb != NULL) {
 		gdb_wait(run->gdb);
 		run->started = machine_host_ns();
@@ -342,24 +342,24 @@ boot(struct boot_options *opts)
 	int status;
 
 	if (boot_open_images(opts) != STATUS_OK ||
-	    cmd_choose_engine(BOOT_COMMAND, &wish, &engine) != STATUS_OK)
+	    cmd_choose_engine(opts->command, &wish, &engine) != STATUS_OK)
 		return (STATUS_ERROR);
 	run = calloc(1, sizeof(*run));
 	if (run == NULL)
-		return (cmd_error(BOOT_COMMAND, "out of memory"));
+		return (cmd_error(opts->command, "out of memory"));
 	run->opts = opts;
 	ctx = make_vm(opts, &err);
 	if (ctx == NULL) {
 		free(run);
-		return (cmd_fail(BOOT_COMMAND, &err));
+		return (cmd_fail(opts->command, &err));
 	}
 	/* The serial lines' defaults are known once the console is: at least COM1 is there. */
 	config = machine_config(opts, engine);
 	if (machine_init(&run->machine, ctx, &config, &err) != 0)
-		status = cmd_fail(BOOT_COMMAND, &err);
+		status = cmd_fail(opts->command, &err);
 	else {
 		status =
-		    load_kernel(run, &err) != 0 ? cmd_fail(BOOT_COMMAND, &err) : run_machine(run);
+		    load_kernel(run, &err) != 0 ? cmd_fail(opts->command, &err) : run_machine(run);
 		machine_fini(&run->machine);
 	}
 	vmm_discard(ctx);

@@ -12,7 +12,6 @@
 #include "control/control.h"
 #include "machine/machine.h"
 
-#define BOOT_COMMAND "boot"
 #define BOOT_IMAGES_MAX 10
 
 enum boot_console { CONSOLE_DEFAULT, CONSOLE_CURSES, CONSOLE_TEXT, CONSOLE_NONE };
@@ -33,6 +32,7 @@ struct boot_serial_port {
 };
 
 struct boot_options {
+	const char *command; /* boot or lockstep, for messages */
 	uint64_t memory;
 	char name[VM_MAX_NAMELEN];
 	struct boot_image images[BOOT_IMAGES_MAX];

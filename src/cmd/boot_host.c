@@ -57,7 +57,7 @@ open_serial(struct boot_run *run, unsigned i)
 		return (STATUS_OK);
 	run->serial_fd[i] = open(port->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (run->serial_fd[i] < 0)
-		return (cmd_error(BOOT_COMMAND, "%s: %s", port->file, strerror(errno)));
+		return (cmd_error(run->opts->command, "%s: %s", port->file, strerror(errno)));
 	return (STATUS_OK);
 }
 
@@ -289,13 +289,13 @@ start_console(struct boot_run *run)
 	case CONSOLE_CURSES:
 		if (console_curses_start(
 			&h->curses, STDIN_FILENO, STDOUT_FILENO, err, sizeof(err)) != 0)
-			return (cmd_error(BOOT_COMMAND, "%s", err));
+			return (cmd_error(run->opts->command, "%s", err));
 		h->curses_started = true;
 		break;
 	case CONSOLE_TEXT:
 		if (console_text_start(&h->text, STDIN_FILENO, STDOUT_FILENO, err, sizeof(err)) !=
 		    0)
-			return (cmd_error(BOOT_COMMAND, "%s", err));
+			return (cmd_error(run->opts->command, "%s", err));
 		h->text_started = true;
 		run->machine.bios.observer.putc = teletype;
 		run->machine.bios.observer.opaque = run;
@@ -318,7 +318,7 @@ boot_host_start(struct boot_run *run)
 
 	run->host = calloc(1, sizeof(*run->host));
 	if (run->host == NULL)
-		return (cmd_error(BOOT_COMMAND, "out of memory"));
+		return (cmd_error(run->opts->command, "out of memory"));
 	run->started = machine_host_ns();
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &action, NULL);

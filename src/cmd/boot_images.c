@@ -69,9 +69,9 @@ is_kernel(const char *path)
 }
 
 static int
-refuse(const struct boot_image *image, const char *why)
+refuse(const struct boot_options *opts, const struct boot_image *image, const char *why)
 {
-	return (cmd_error(BOOT_COMMAND, "%s: %s", image->path, why));
+	return (cmd_error(opts->command, "%s: %s", image->path, why));
 }
 
 static int
@@ -83,18 +83,18 @@ open_one(struct boot_options *opts, struct boot_image *image)
 
 	image->block = block_open(image->path, flags, &err);
 	if (image->block == NULL)
-		return (refuse(image, err.text));
+		return (refuse(opts, image, err.text));
 	if (image->kind == IMAGE_BY_CONTENT) {
 		kind = foreign_kind(image->block);
 		if (kind != NULL && !is_boot_floppy(image->block))
-			return (refuse(image, kind));
+			return (refuse(opts, image, kind));
 		image->kind =
 		    block_sectors(image->block) <= FLOPPY_SECTORS_MAX ? IMAGE_FLOPPY : IMAGE_DISK;
 	}
 	if (image->kind == IMAGE_FLOPPY && block_sectors(image->block) > FLOPPY_SECTORS_MAX)
-		return (refuse(image, "larger than a 2.88 MB floppy; use --disk"));
+		return (refuse(opts, image, "larger than a 2.88 MB floppy; use --disk"));
 	if (image->kind == IMAGE_DISK && block_check_partitions(image->block, &err) != 0)
-		return (refuse(image, err.text));
+		return (refuse(opts, image, err.text));
 	return (STATUS_OK);
 }
 
@@ -114,9 +114,9 @@ boot_open_images(struct boot_options *opts)
 		if (open_one(opts, image) != STATUS_OK)
 			return (STATUS_ERROR);
 		if (image->kind == IMAGE_FLOPPY && floppies == BIOS_FLOPPIES)
-			return (refuse(image, "there are two floppy drives"));
+			return (refuse(opts, image, "there are two floppy drives"));
 		if (image->kind == IMAGE_DISK && disks == BIOS_DISKS)
-			return (refuse(image, "there are eight hard disks"));
+			return (refuse(opts, image, "there are eight hard disks"));
 		image->drive = (uint8_t)(image->kind == IMAGE_FLOPPY ? floppies++ : 0x80 + disks++);
 	}
 	return (STATUS_OK);

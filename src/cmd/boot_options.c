@@ -95,7 +95,7 @@ static const struct {
 static const char *
 synopsis(bool lockstep)
 {
-	return (lockstep ? SYNOPSIS("lockstep") : SYNOPSIS(BOOT_COMMAND));
+	return (lockstep ? SYNOPSIS("lockstep") : SYNOPSIS("boot"));
 }
 
 /* Whether the command, hyve86 boot or hyve86 lockstep, has the option. */
@@ -135,7 +135,8 @@ boot_help(bool lockstep)
 
 /* One of the words in LIST (ended by NULL): its index, or -1 after telling. */
 static int
-choose(const char *option, const char *text, const char *const *list)
+choose(
+    const struct boot_options *opts, const char *option, const char *text, const char *const *list)
 {
 	char choices[128] = "";
 	size_t used = 0;
@@ -146,7 +147,7 @@ choose(const char *option, const char *text, const char *const *list)
 		used += (size_t)snprintf(
 		    choices + used, sizeof(choices) - used, "%s%s", i == 0 ? "" : ", ", list[i]);
 	}
-	cmd_error(BOOT_COMMAND, "--%s %s: must be one of %s", option, text, choices);
+	cmd_error(opts->command, "--%s %s: must be one of %s", option, text, choices);
 	return (-1);
 }
 
@@ -157,7 +158,7 @@ add_image(struct boot_options *opts, char *spec, enum boot_image_kind kind)
 	struct boot_image *image;
 
 	if (opts->nimages == BOOT_IMAGES_MAX)
-		return (cmd_error(BOOT_COMMAND, "%s: more than %d images", spec, BOOT_IMAGES_MAX));
+		return (cmd_error(opts->command, "%s: more than %d images", spec, BOOT_IMAGES_MAX));
 	image = &opts->images[opts->nimages++];
 	*image = (struct boot_image){.path = spec, .kind = kind};
 	if (length > 3 && strcmp(spec + length - 3, ",ro") == 0) {
@@ -175,7 +176,7 @@ take_memory(struct boot_options *opts, const char *text)
 	if (!cmd_parse_size(text, &bytes) || bytes < MEMORY_MIN || bytes > VMM_MEMORY_MAX ||
 	    bytes % 4096 != 0)
 		return (cmd_error(
-		    BOOT_COMMAND, "-m %s: memory must be from 1M to 64G, in whole pages", text));
+		    opts->command, "-m %s: memory must be from 1M to 64G, in whole pages", text));
 	opts->memory = bytes;
 	return (STATUS_OK);
 }
@@ -186,7 +187,7 @@ take_serial(struct boot_options *opts, const char *text)
 	struct boot_serial_port *port;
 
 	if (opts->nserial == MACHINE_COMS)
-		return (cmd_error(BOOT_COMMAND, "--serial %s: there are four lines", text));
+		return (cmd_error(opts->command, "--serial %s: there are four lines", text));
 	port = &opts->serial[opts->nserial++];
 	if (strcmp(text, "stdio") == 0)
 		port->kind = SERIAL_STDIO;
@@ -196,10 +197,10 @@ take_serial(struct boot_options *opts, const char *text)
 		port->kind = SERIAL_FILE;
 		port->file = text + 5;
 	} else if (strcmp(text, "pty") == 0 || strncmp(text, "tcp:", 4) == 0)
-		return (cmd_error(BOOT_COMMAND, "--serial %s: not in this build", text));
+		return (cmd_error(opts->command, "--serial %s: not in this build", text));
 	else
 		return (
-		    cmd_error(BOOT_COMMAND, "--serial %s: must be stdio, file:F or none", text));
+		    cmd_error(opts->command, "--serial %s: must be stdio, file:F or none", text));
 	return (STATUS_OK);
 }
 
@@ -211,7 +212,7 @@ take_timeout(struct boot_options *opts, const char *text)
 
 	if (end == text || *end != '\0' || !(seconds > 0) || seconds > 1e9)
 		return (cmd_error(
-		    BOOT_COMMAND, "--timeout %s: must be a number of seconds above 0", text));
+		    opts->command, "--timeout %s: must be a number of seconds above 0", text));
 	opts->timeout_ns = (uint64_t)(seconds * 1e9);
 	return (STATUS_OK);
 }
@@ -223,7 +224,7 @@ take_debug_exit(struct boot_options *opts, const char *text)
 
 	if (!cmd_parse_number(text, &port) || port > 0xffff)
 		return (cmd_error(
-		    BOOT_COMMAND, "--debug-exit %s: must be a port from 0 to 0xffff", text));
+		    opts->command, "--debug-exit %s: must be a port from 0 to 0xffff", text));
 	opts->debug_exit_port = (int)port;
 	return (STATUS_OK);
 }
@@ -232,7 +233,7 @@ static int
 take_name(struct boot_options *opts, const char *text)
 {
 	if (strlen(text) >= sizeof(opts->name) || *text == '\0')
-		return (cmd_error(BOOT_COMMAND, "--name %s: must have 1 to %zu characters", text,
+		return (cmd_error(opts->command, "--name %s: must have 1 to %zu characters", text,
 		    sizeof(opts->name) - 1));
 	memcpy(opts->name, text, strlen(text) + 1);
 	return (STATUS_OK);
@@ -252,19 +253,19 @@ take_word(struct boot_options *opts, int option, const char *text)
 		return (opts->engine.word >= 0
 			? STATUS_OK
 			: cmd_error(
-			      BOOT_COMMAND, "--engine %s: must be one of auto, soft, kvm", text));
+			      opts->command, "--engine %s: must be one of auto, soft, kvm", text));
 	case OPT_CLOCK:
-		n = choose("clock", text, clocks);
+		n = choose(opts, "clock", text, clocks);
 		opts->clock = n == 1 ? MACHINE_CLOCK_ICOUNT : MACHINE_CLOCK_HOST;
 		return (n < 0 ? STATUS_ERROR : STATUS_OK);
 	case OPT_CONSOLE:
-		n = choose("console", text, consoles);
+		n = choose(opts, "console", text, consoles);
 		opts->console = (enum boot_console)(CONSOLE_CURSES + (n < 0 ? 0 : n));
 		return (n < 0 ? STATUS_ERROR : STATUS_OK);
 	default:
-		n = choose("boot", text, orders);
+		n = choose(opts, "boot", text, orders);
 		if (n == 2)
-			return (cmd_error(BOOT_COMMAND, "--boot d: no CD-ROM in this build"));
+			return (cmd_error(opts->command, "--boot d: no CD-ROM in this build"));
 		opts->order = text[0];
 		return (n < 0 ? STATUS_ERROR : STATUS_OK);
 	}
@@ -282,7 +283,7 @@ add_step(struct boot_options *opts, int option, const char *text)
 		result = script_add_type(&opts->script, text, err, sizeof(err));
 	else
 		result = script_add_screenshot(&opts->script, text, err, sizeof(err));
-	return (result == 0 ? STATUS_OK : cmd_error(BOOT_COMMAND, "%s", err));
+	return (result == 0 ? STATUS_OK : cmd_error(opts->command, "%s", err));
 }
 
 /* Both words name an engine; the first must be one that can lead. */
@@ -301,7 +302,7 @@ take_engines(struct boot_options *opts, const char *text)
 		memcpy(opts->lockstep->engines, pairs[i].engines, sizeof(pairs[i].engines));
 		return (STATUS_OK);
 	}
-	return (cmd_error(BOOT_COMMAND, "--engines %s: must be soft,kvm or soft,soft", text));
+	return (cmd_error(opts->command, "--engines %s: must be soft,kvm or soft,soft", text));
 }
 
 static int
@@ -313,14 +314,14 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 	case OPT_CPUS:
 		return (strcmp(text, "1") == 0
 			? STATUS_OK
-			: cmd_error(BOOT_COMMAND, "-c %s: VMs have one vCPU in this build", text));
+			: cmd_error(opts->command, "-c %s: VMs have one vCPU in this build", text));
 	case OPT_NAME:
 		return (take_name(opts, text));
 	case OPT_CPU:
 		opts->cpu_model = cpu_model_by_name(text) + 1;
 		return (opts->cpu_model != 0
 			? STATUS_OK
-			: cmd_error(BOOT_COMMAND,
+			: cmd_error(opts->command,
 			      "--cpu %s: must be one of 8086, 286, 386, 486, pentium, p6, x86-64",
 			      text));
 	case OPT_FLOPPY:
@@ -375,9 +376,9 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 		opts->help = true;
 		return (STATUS_OK);
 	case OPT_MISSING:
-		return (cmd_error(BOOT_COMMAND, "--%s: not in this build", name));
+		return (cmd_error(opts->command, "--%s: not in this build", name));
 	default:
-		return (cmd_usage(BOOT_COMMAND, synopsis(opts->lockstep != NULL)));
+		return (cmd_usage(opts->command, synopsis(opts->lockstep != NULL)));
 	}
 }
 
@@ -388,8 +389,10 @@ boot_parse(int argc, char **argv, struct lockstep *lockstep, struct boot_options
 	int option, index = 0, status = STATUS_OK;
 	size_t n = 0;
 
-	*opts = (struct boot_options){
-	    .memory = MEMORY_DEFAULT, .debug_exit_port = -1, .lockstep = lockstep};
+	*opts = (struct boot_options){.memory = MEMORY_DEFAULT,
+	    .debug_exit_port = -1,
+	    .command = lockstep != NULL ? "lockstep" : "boot",
+	    .lockstep = lockstep};
 	if (lockstep != NULL)
 		opts->clock = MACHINE_CLOCK_ICOUNT;
 	snprintf(opts->name, sizeof(opts->name), "boot-%d", (int)getpid());
@@ -403,7 +406,7 @@ boot_parse(int argc, char **argv, struct lockstep *lockstep, struct boot_options
 	while (status == STATUS_OK &&
 	    (option = getopt_long(argc, argv, "m:c:hv", options, &index)) != -1) {
 		if (option == '?')
-			return (cmd_error(BOOT_COMMAND,
+			return (cmd_error(opts->command,
 			    "%s: unknown option, or its argument is missing (--help tells more)",
 			    argv[optind - 1]));
 		status = take_option(opts, option, options[index].name, optarg);
@@ -412,8 +415,8 @@ boot_parse(int argc, char **argv, struct lockstep *lockstep, struct boot_options
 		status = add_image(opts, argv[optind], IMAGE_BY_CONTENT);
 	if (status == STATUS_OK && opts->kernel == NULL &&
 	    (opts->initrd != NULL || opts->append != NULL))
-		return (cmd_error(BOOT_COMMAND, "--initrd and --append go with --kernel"));
+		return (cmd_error(opts->command, "--initrd and --append go with --kernel"));
 	if (status == STATUS_OK && !opts->help && opts->nimages == 0 && opts->kernel == NULL)
-		return (cmd_error(BOOT_COMMAND, "no IMAGE to boot (--help tells more)"));
+		return (cmd_error(opts->command, "no IMAGE to boot (--help tells more)"));
 	return (status);
 }

@@ -73,13 +73,13 @@ boot_failure_dump(const struct boot_run *run, const char *why)
 		fprintf(stderr, " after %" PRIu64 " instructions", vcpu_instructions(&m->vcpu));
 	fprintf(stderr, "\n");
 	if (subject_from_machine(&subject, m, &err) != 0) {
-		cmd_fail(BOOT_COMMAND, &err);
+		cmd_fail(run->opts->command, &err);
 		dump_registers(m);
 		return;
 	}
 	explain_instruction(stderr, &subject);
 	if (explain_why(stderr, &subject) != 0)
-		cmd_error(BOOT_COMMAND, "out of memory");
+		cmd_error(run->opts->command, "out of memory");
 	dump_registers(m);
 	explain_bios_calls(stderr, &subject, BIOS_CALLS);
 	subject_free(&subject);
@@ -166,7 +166,7 @@ boot_write_stats(const struct boot_run *run)
 
 	json_decref(root);
 	if (failed)
-		return (cmd_error(BOOT_COMMAND, "%s: cannot write statistics: %s", run->opts->stats,
-		    strerror(errno)));
+		return (cmd_error(run->opts->command, "%s: cannot write statistics: %s",
+		    run->opts->stats, strerror(errno)));
 	return (STATUS_OK);
 }

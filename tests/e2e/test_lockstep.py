@@ -129,7 +129,8 @@ def test_options_of_boot_alone(host, option):
 
 def test_engines(host):
     refused(host.run("hyve86", "lockstep", "--engines", "kvm,kvm", GUESTS / "debug-exit.img"),
-            "--engines kvm,kvm", "soft,kvm")
+            "lockstep: --engines kvm,kvm", "soft,kvm")
+    refused(host.run("hyve86", "lockstep", "missing.img"), "lockstep: missing.img")
     refused(host.boot("--engines", "soft,soft", GUESTS / "debug-exit.img"), "--engines")
     assert "--engines" in host.run("hyve86", "lockstep", "--help").stdout
     assert "--engines" not in host.run("hyve86", "boot", "--help").stdout
