@@ -56,7 +56,7 @@ lockstep_run_to(struct vcpu *vcpu, const struct vcpu_state *point, uint64_t budg
 		return;
 	}
 	vcpu_run(vcpu, budget);
-	vcpu_watch(vcpu, NULL, 0);
+	vcpu_watch(vcpu, &watch, 0);
 	vcpu_pull(vcpu, VCPU_ALL);
 }
 

@@ -115,6 +115,29 @@ skip_halt(struct vcpu *vcpu)
 		go_to(vcpu, 0x7c22);
 }
 
+static void
+never_output(struct vcpu *vcpu)
+{
+	if (at(vcpu, 0x7c08))
+		go_to(vcpu, 0x7c05);
+}
+
+static void
+flip_memory_elsewhere(struct vcpu *vcpu)
+{
+	if (at(vcpu, 0x7c0a))
+		memory_put8(vcpu->world.mem, 0x30003, 1);
+}
+
+static void
+flip_register_later(struct vcpu *vcpu)
+{
+	if (!at(vcpu, 0x7c0f))
+		return;
+	vcpu->state->gpr.reg[GPR_RBP] ^= 4;
+	vcpu_push(vcpu, VCPU_GPR);
+}
+
 /* --- running it ------------------------------------------------------------------------------------ */
 
 static int
@@ -126,20 +149,33 @@ board_setup(void **state)
 	return (vmm_set_memory(*state, 1 << 20, 0, NULL) == 0 ? vmm_end(*state, true, NULL) : -1);
 }
 
-/* Run PROGRAM on soft and FOLLOWER, until the machine ends. */
+static unsigned polls;
+
+/* A person who waits for a while, for what never comes. */
+static void
+poll(void *opaque)
+{
+	(void)opaque;
+	if (++polls >= 5 && meddle == never_output)
+		machine_event(&machine, (struct machine_event){.kind = MACHINE_EVENT_STOP});
+}
+
+/* Run PROGRAM on soft and FOLLOWER, until the machine ends. SAME: nothing differs in the end. */
 static enum machine_end
-run(void **state, const struct engine_ops *follower, void (*by)(struct vcpu *vcpu))
+run(void **state, const struct engine_ops *follower, void (*by)(struct vcpu *vcpu), bool *same)
 {
 	const struct machine_config config = {.debug_exit_port = -1,
 	    .coms = 1,
 	    .engine = &engine_lockstep,
 	    .lockstep = &ls,
-	    .clock = MACHINE_CLOCK_ICOUNT};
+	    .clock = MACHINE_CLOCK_ICOUNT,
+	    .host.poll = poll};
 	struct vcpu_state *s;
 	enum machine_end end;
 
 	ls = (struct lockstep){.engines = {&engine_soft, follower}};
 	meddle = by;
+	polls = 0;
 	assert_int_equal(vm_set_capability(*state, 0, VM_CAP_UNRESTRICTED_GUEST, 1), 0);
 	assert_int_equal(vmm_run_begin(*state, NULL), 0);
 	assert_int_equal(machine_init(&machine, *state, &config, NULL), 0);
@@ -151,22 +187,35 @@ run(void **state, const struct engine_ops *follower, void (*by)(struct vcpu *vcp
 	s->gpr.reg[GPR_RSP] = CODE;
 	vcpu_push(&machine.vcpu, VCPU_ALL);
 	end = machine_run(&machine);
-	if (end == MACHINE_HALTED)
-		assert_true(lockstep_finish(&ls));
+	*same = lockstep_finish(&ls);
 	assert_int_equal(vmm_run_end(*state, NULL), 0);
 	machine_fini(&machine);
 	return (end);
 }
 
-static void
-expect(void **state, void (*by)(struct vcpu *vcpu), enum lockstep_what what)
+/* Soft as an engine that is meddled with. TIMED: and that counts nothing, as KVM. */
+static struct engine_ops
+meddled(bool timed)
 {
 	const struct engine_ops *soft = &engine_soft;
-	struct engine_ops meddled = *soft;
+	struct engine_ops ops = *soft;
 
-	meddled.run = meddled_run;
-	meddled.stop = meddled_stop;
-	assert_int_equal(run(state, &meddled, by), MACHINE_EXIT);
+	ops.run = meddled_run;
+	ops.stop = meddled_stop;
+	ops.timed = timed;
+	if (timed)
+		ops.written = NULL;
+	return (ops);
+}
+
+static void
+expect(void **state, bool timed, void (*by)(struct vcpu *vcpu), enum lockstep_what what)
+{
+	const struct engine_ops follower = meddled(timed);
+	bool same;
+
+	assert_int_equal(run(state, &follower, by, &same), MACHINE_EXIT);
+	assert_false(same);
 	assert_int_equal(ls.report.what, what);
 }
 
@@ -186,8 +235,10 @@ expect_step(uint64_t rip)
 static void
 no_difference(void **state)
 {
-	assert_int_equal(run(state, &engine_soft, NULL), MACHINE_HALTED);
-	assert_int_equal(ls.report.what, LOCKSTEP_SAME);
+	bool same;
+
+	assert_int_equal(run(state, &engine_soft, NULL, &same), MACHINE_HALTED);
+	assert_true(same);
 	assert_int_equal(ls.accesses, 10); /* one OUT, one IN, eight of the string */
 	assert_int_equal(ls.varied, 2);
 	assert_true(ls.exits >= 12);
@@ -199,11 +250,12 @@ static void
 no_difference_without_counting(void **state)
 {
 	struct engine_ops uncounted = engine_soft;
+	bool same;
 
 	uncounted.timed = true;
 	uncounted.written = NULL;
-	assert_int_equal(run(state, &uncounted, NULL), MACHINE_HALTED);
-	assert_int_equal(ls.report.what, LOCKSTEP_SAME);
+	assert_int_equal(run(state, &uncounted, NULL, &same), MACHINE_HALTED);
+	assert_true(same);
 	assert_int_equal(ls.accesses, 10);
 	assert_int_equal(ls.varied, 2);
 }
@@ -211,7 +263,7 @@ no_difference_without_counting(void **state)
 static void
 a_register(void **state)
 {
-	expect(state, flip_register, LOCKSTEP_REGISTERS);
+	expect(state, false, flip_register, LOCKSTEP_REGISTERS);
 	assert_int_equal(ls.report.side[LOCKSTEP_LEADER].state.gpr.reg[GPR_RBX], 0x1234);
 	assert_int_equal(ls.report.side[LOCKSTEP_FOLLOWER].state.gpr.reg[GPR_RBX], 0x1230);
 	expect_step(0x7c05);
@@ -220,7 +272,7 @@ a_register(void **state)
 static void
 a_byte_of_memory(void **state)
 {
-	expect(state, flip_memory, LOCKSTEP_MEMORY);
+	expect(state, false, flip_memory, LOCKSTEP_MEMORY);
 	assert_int_equal(ls.report.gpa, DATA + 1);
 	assert_int_equal(ls.report.bytes[LOCKSTEP_LEADER][0], 0x12);
 	assert_int_equal(ls.report.bytes[LOCKSTEP_FOLLOWER][0], 0x13);
@@ -231,7 +283,7 @@ a_byte_of_memory(void **state)
 static void
 an_output(void **state)
 {
-	expect(state, flip_value, LOCKSTEP_ACCESS);
+	expect(state, false, flip_value, LOCKSTEP_ACCESS);
 	assert_true(ls.report.side[LOCKSTEP_LEADER].has_access);
 	assert_int_equal(ls.report.side[LOCKSTEP_LEADER].access.address, 0x80);
 	assert_int_equal(ls.report.side[LOCKSTEP_LEADER].access.value, 0x34);
@@ -242,7 +294,7 @@ an_output(void **state)
 static void
 an_access_too_few(void **state)
 {
-	expect(state, skip_output, LOCKSTEP_MISSING);
+	expect(state, false, skip_output, LOCKSTEP_MISSING);
 	assert_true(ls.report.side[LOCKSTEP_LEADER].has_access);
 	assert_false(ls.report.side[LOCKSTEP_FOLLOWER].has_access);
 	expect_step(0x7c08);
@@ -251,7 +303,7 @@ an_access_too_few(void **state)
 static void
 an_access_too_many(void **state)
 {
-	expect(state, output_more, LOCKSTEP_EXTRA);
+	expect(state, false, output_more, LOCKSTEP_EXTRA);
 	assert_false(ls.report.side[LOCKSTEP_LEADER].has_access);
 	assert_true(ls.report.side[LOCKSTEP_FOLLOWER].has_access);
 	expect_step(0x7c22);
@@ -260,9 +312,47 @@ an_access_too_many(void **state)
 static void
 an_exit(void **state)
 {
-	expect(state, skip_halt, LOCKSTEP_EXIT);
+	expect(state, false, skip_halt, LOCKSTEP_EXIT);
 	assert_int_equal(ls.report.side[LOCKSTEP_LEADER].exit, ENGINE_HLT);
 	expect_step(0x7c23);
+}
+
+/* Of two instructions whose results vary and one more, the last is to blame. */
+static void
+a_register_without_counting(void **state)
+{
+	expect(state, true, flip_register_later, LOCKSTEP_REGISTERS);
+	expect_step(0x7c0f);
+	assert_int_equal(ls.report.behind[LOCKSTEP_LEADER].gpr.reg[GPR_RBP] ^
+		ls.report.behind[LOCKSTEP_FOLLOWER].gpr.reg[GPR_RBP],
+	    4);
+}
+
+/* Only one has written there, and it does not tell: all of memory is compared at the end. */
+static void
+a_byte_elsewhere(void **state)
+{
+	const struct engine_ops follower = meddled(true);
+	bool same;
+
+	assert_int_equal(run(state, &follower, flip_memory_elsewhere, &same), MACHINE_HALTED);
+	assert_false(same);
+	assert_int_equal(ls.report.what, LOCKSTEP_MEMORY);
+	assert_int_equal(ls.report.gpa, 0x30003);
+	assert_int_equal(ls.report.bytes[LOCKSTEP_LEADER][0], 0);
+	assert_int_equal(ls.report.bytes[LOCKSTEP_FOLLOWER][0], 1);
+}
+
+/* The follower never comes: the host is asked all the while, and can end the run. */
+static void
+a_follower_astray(void **state)
+{
+	const struct engine_ops follower = meddled(true);
+	bool same;
+
+	assert_int_equal(run(state, &follower, never_output, &same), MACHINE_STOPPED);
+	assert_false(same);
+	assert_int_equal(ls.report.what, LOCKSTEP_SAME); /* not known yet */
 }
 
 int
@@ -278,6 +368,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(an_access_too_few, board_setup, vm_teardown),
 	    cmocka_unit_test_setup_teardown(an_access_too_many, board_setup, vm_teardown),
 	    cmocka_unit_test_setup_teardown(an_exit, board_setup, vm_teardown),
+	    cmocka_unit_test_setup_teardown(a_register_without_counting, board_setup, vm_teardown),
+	    cmocka_unit_test_setup_teardown(a_byte_elsewhere, board_setup, vm_teardown),
+	    cmocka_unit_test_setup_teardown(a_follower_astray, board_setup, vm_teardown),
 	};
 
 	return (cmocka_run_group_tests(tests, NULL, NULL));
