@@ -6,6 +6,8 @@
 # MOV SS, tells of a step and a data breakpoint behind one instruction one by one, stays at a REP
 # that hit a breakpoint in its last iteration, and shows a step behind ICEBP: assembled with
 # --defsym LENIENT=1, without these, it passes there too.
+# Linux's KVM does an intercepted OUT itself and passes over breakpoints on its port: --defsym KVM=1 leaves
+# them out.
 	.include "guest.inc"
 	.equ SECTORS, 9
 
@@ -174,6 +176,7 @@ start32:
 1:	hit	1, 0x4001, 1b
 	.endif
 
+	.ifndef KVM
 # --- ports
 	mov	eax, 0x80
 	mov	dr2, eax
@@ -184,6 +187,7 @@ start32:
 	arm	0x02000420
 	out	0x84, al
 	hit	0
+	.endif
 
 	.ifndef LENIENT
 # --- general detect: any access to a debug register, before it

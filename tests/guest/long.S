@@ -5,7 +5,8 @@
 # QEMU's TCG (7.2, -cpu max,vendor=GenuineIntel) pushes another error code for a vector beyond the
 # IDT's limit, raises #GP for stack addresses, too, takes any address for a base, sees no reserved
 # bits here, and lets 64-bit code change CR0.PG, CR4.PAE, EFER.LME and CR8 as it likes: assembled with
-# --defsym LENIENT=1, without these, it agrees.
+# --defsym LENIENT=1, without these, it agrees. Linux's KVM emulates UMIP on processors that lack it, but for
+# SMSW: --defsym KVM=1 leaves that out.
 	.include "guest.inc"
 	.equ SECTORS, 13
 
@@ -416,9 +417,11 @@ user:	mov	ax, cs
 	expect	13
 	sgdt	[pointer]
 	checked
+	.ifndef KVM
 	expect	13
 	smsw	ax
 	checked
+	.endif
 	mov	rbx, rsp		# SYSCALL: RCX, R11, and back
 	mov	r8d, 0
 	syscall
