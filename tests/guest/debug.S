@@ -6,8 +6,8 @@
 # MOV SS, tells of a step and a data breakpoint behind one instruction one by one, stays at a REP
 # that hit a breakpoint in its last iteration, and shows a step behind ICEBP: assembled with
 # --defsym LENIENT=1, without these, it passes there too.
-# Linux's KVM does an intercepted OUT itself and passes over breakpoints on its port: --defsym KVM=1 leaves
-# them out.
+# Linux's KVM does an intercepted OUT itself and passes over breakpoints on its port, and does not know of those
+# that MOV SS holds back: --defsym KVM=1 leaves them out.
 	.include "guest.inc"
 	.equ SECTORS, 9
 
@@ -211,6 +211,7 @@ start32:
 	.byte	0xf1
 1:	nop
 	hit	1, 0, 1b
+	.ifndef KVM
 # --- a breakpoint of MOV SS that waits for ICEBP is one with it
 	mov	eax, word_1
 	mov	dr0, eax
@@ -220,6 +221,7 @@ start32:
 	.byte	0xf1
 1:	nop
 	hit	1, 0, 1b
+	.endif
 	.endif
 
 # --- alignment checks: at privilege 3, with CR0.AM and RFLAGS.AC
