@@ -59,7 +59,6 @@ static struct fake_kvm {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	struct kvm_vcpu_events events;
-	struct kvm_fpu fpu;
 	struct kvm_xsave xsave;
 	struct kvm_xcrs xcrs;
 	struct kvm_debugregs debugregs;
@@ -250,11 +249,6 @@ fake_state_call(unsigned long request, void *arg)
 		return (FAKE_GET(events));
 	case KVM_SET_VCPU_EVENTS:
 		return (FAKE_SET(events));
-	case KVM_GET_FPU: /* MXCSR is not in it */
-		fake_kvm.fpu.mxcsr = 0;
-		return (FAKE_GET(fpu));
-	case KVM_SET_FPU:
-		return (FAKE_SET(fpu));
 	case KVM_GET_XSAVE:
 		return (FAKE_GET(xsave));
 	case KVM_SET_XSAVE:
@@ -299,6 +293,7 @@ fake_call(unsigned long request, void *arg)
 		return (2000000);
 	case KVM_GET_SUPPORTED_CPUID:
 		return (fake_supported_cpuid(arg));
+	case KVM_SET_TSC_KHZ:
 	case KVM_SET_IDENTITY_MAP_ADDR:
 	case KVM_SET_TSS_ADDR:
 	case KVM_ENABLE_CAP:
