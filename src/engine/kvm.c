@@ -20,12 +20,15 @@
 int
 kvm_failed(struct vcpu *vcpu, const char *what)
 {
+	const char *why = strerror(errno);
+
+	/* What failed first is the cause of the rest. */
+	if (vcpu->exit.kind == ENGINE_ERROR)
+		return (-1);
 	vcpu->exit.kind = ENGINE_ERROR;
-	if (errno == EFAULT)
-		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text),
-		    "%s: guest memory is not there: is its file system full?", what);
-	else
-		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s: %s", what, strerror(errno));
+	if (errno == EFAULT && strcmp(what, "KVM_RUN") == 0)
+		why = "guest memory is not there: is its file system full?";
+	snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s: %s", what, why);
 	return (-1);
 }
 
@@ -153,16 +156,19 @@ remember_entry(const struct vcpu *vcpu)
 	    memory_read(vcpu->world.mem, k->entry_stack_at, k->entry_stack, sizeof(k->entry_stack));
 }
 
-/* REFUSED: it may be for the registers that were to be taken over. */
+/* The registers were not taken over: they stay the vCPU's, for who looks at them or goes on. */
 static int
-run_failed(struct vcpu *vcpu, bool refused)
+state_refused(struct vcpu *vcpu)
 {
-	if (errno != EINVAL || !refused)
-		return (kvm_failed(vcpu, "KVM_RUN"));
+	struct kvm_engine *k = vcpu->engine;
+
+	k->dirty = k->had;
+	k->run->kvm_dirty_regs = 0;
+	if (vcpu->exit.kind != ENGINE_ERROR)
+		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text),
+		    "KVM refuses this state of the vCPU (KVM_RUN: %s); --engine soft may take it",
+		    strerror(EINVAL));
 	vcpu->exit.kind = ENGINE_ERROR;
-	snprintf(vcpu->exit.text, sizeof(vcpu->exit.text),
-	    "KVM refuses this state of the vCPU (KVM_RUN: %s); --engine soft may take it",
-	    strerror(errno));
 	return (-1);
 }
 
@@ -171,7 +177,7 @@ kvm_enter_guest(struct vcpu *vcpu, bool complete_only)
 {
 	struct kvm_engine *k = vcpu->engine;
 	bool refused = k->run->kvm_dirty_regs != 0;
-	int result;
+	int error;
 
 	if (!complete_only)
 		remember_entry(vcpu);
@@ -179,17 +185,20 @@ kvm_enter_guest(struct vcpu *vcpu, bool complete_only)
 	atomic_store(&k->inside, true);
 	__atomic_store_n(
 	    &k->run->immediate_exit, complete_only || atomic_load(&k->kicked), __ATOMIC_SEQ_CST);
-	result = ioctl(k->cpu, KVM_RUN, 0);
+	error = ioctl(k->cpu, KVM_RUN, 0) != 0 ? errno : 0;
 	atomic_store(&k->inside, false);
+	if (error == EINVAL && refused)
+		return (state_refused(vcpu));
 	k->unfinished = false;
 	k->had = k->dirty = 0;
 	k->run->kvm_dirty_regs = 0;
 	k->exit_rip = k->run->s.regs.regs.rip;
 	k->exit_cs_base = k->run->s.regs.sregs.cs.base;
 	follow_cr8(vcpu);
-	if (result == 0)
-		return (0);
-	return (errno == EINTR ? 1 : run_failed(vcpu, refused));
+	errno = error;
+	if (error == 0 || error == EINTR)
+		return (error != 0);
+	return (kvm_failed(vcpu, "KVM_RUN"));
 }
 
 /*
@@ -204,8 +213,13 @@ complete(struct vcpu *vcpu)
 
 	while (k->unfinished) {
 		result = kvm_enter_guest(vcpu, true);
-		if (result < 0 || (result == 0 && !kvm_handle_exit(vcpu)))
+		if (result < 0)
 			return (false);
+		if (result == 0 && !kvm_handle_exit(vcpu)) {
+			if (vcpu->exit.kind != ENGINE_STOPPED)
+				return (false);
+			k->stopped = true; /* once it is done */
+		}
 	}
 	return (true);
 }
@@ -260,11 +274,9 @@ inject(struct vcpu *vcpu)
 
 	k->entry_vector = -1;
 	k->run->request_interrupt_window = 0;
-	if (k->nmi) {
-		k->nmi = false;
-		if (ioctl(k->cpu, KVM_NMI, 0) != 0)
-			return (kvm_failed(vcpu, "KVM_NMI") == 0);
-	}
+	if (k->nmi && ioctl(k->cpu, KVM_NMI, 0) != 0)
+		return (kvm_failed(vcpu, "KVM_NMI") == 0);
+	k->nmi = false;
 	if (!k->intr)
 		return (true);
 	if (!can_interrupt(vcpu)) {
@@ -283,7 +295,19 @@ inject(struct vcpu *vcpu)
 	return (true);
 }
 
-/* HLT ends with an interrupt that is not masked, and with an NMI. */
+/* Whether something waits to be delivered that the engine which ran before left, or a user. */
+static bool
+event_waits(const struct vcpu *vcpu)
+{
+	const struct kvm_engine *k = vcpu->engine;
+	const struct vcpu_events *e = &vcpu->state->events;
+
+	return ((k->dirty & VCPU_EVENTS) &&
+	    (e->inject_type != EVENT_NONE || e->pending_debug != 0 ||
+		(e->nmi_pending && !(e->interruptibility & SHADOW_NMI))));
+}
+
+/* HLT ends with an interrupt that is not masked, with an NMI, and with what waits. */
 static bool
 stays_halted(struct vcpu *vcpu)
 {
@@ -293,10 +317,24 @@ stays_halted(struct vcpu *vcpu)
 	if (s->events.activity != VCPU_HLT)
 		return (false);
 	kvm_pull_groups(vcpu, VCPU_GPR);
-	if (!k->nmi && !(k->intr && (s->gpr.rflags & RFLAGS_IF)))
+	if (!k->nmi && !event_waits(vcpu) && !(k->intr && (s->gpr.rflags & RFLAGS_IF)))
 		return (true);
 	s->events.activity = VCPU_ACTIVE;
 	return (false);
+}
+
+/*
+ * KVM has no place for a software interrupt's length, nor for a trap that waits: the built-in CPU
+ * delivers these.
+ */
+static bool
+needs_built_in(const struct vcpu *vcpu)
+{
+	const struct kvm_engine *k = vcpu->engine;
+	const struct vcpu_events *e = &vcpu->state->events;
+
+	return (!k->unfinished && (k->dirty & VCPU_EVENTS) &&
+	    (e->inject_type >= EVENT_SW_INTR || e->pending_debug != 0));
 }
 
 static void
@@ -318,7 +356,9 @@ turn(struct vcpu *vcpu)
 		halted(vcpu);
 		return (false);
 	}
-	if (!hand_over(vcpu) || !inject(vcpu))
+	if (needs_built_in(vcpu))
+		return (kvm_lend(vcpu));
+	if (!hand_over(vcpu) || !kvm_go_on(vcpu) || !inject(vcpu))
 		return (false);
 	vcpu->counts.entries++;
 	result = kvm_enter_guest(vcpu, false);
@@ -424,6 +464,7 @@ go(struct vcpu *vcpu, bool step)
 	struct kvm_engine *k = vcpu->engine;
 	bool on;
 
+	k->stepping = step;
 	do
 		on = turn(vcpu);
 	while (on && !(step && k->unfinished));
@@ -480,8 +521,11 @@ finish(struct vcpu *vcpu)
 
 	if (why.kind == ENGINE_INOUT || why.kind == ENGINE_PAGING)
 		drop_instruction(vcpu);
-	else if (k->unfinished && hand_over(vcpu) && complete(vcpu))
+	else if (k->unfinished && hand_over(vcpu) && complete(vcpu)) {
 		vcpu->exit = why;
+		if (why.kind == ENGINE_CANCELED)
+			kvm_go_on(vcpu);
+	}
 	kvm_pull_groups(vcpu, VCPU_GPR | VCPU_SREGS);
 	vcpu->exit.rip = vcpu->state->gpr.rip;
 	vcpu_note_exit(vcpu);

@@ -79,11 +79,13 @@ struct kvm_engine {
 	struct cpu_watch watch[CPU_WATCH_MAX];
 	unsigned nwatches;
 	unsigned debug; /* the control bits that KVM_SET_GUEST_DEBUG was given last */
+	bool stepping;	/* one instruction is to be done, and no more */
 	bool stepped;	/* the last exit was the end of a step, and nothing else */
 
 	/* The built-in CPU on the same state, for what KVM cannot execute. */
 	struct vcpu lent;
 	bool has_lent;
+	unsigned lent_watches;
 	bool lending;  /* it runs now */
 	uint64_t lend; /* instructions to give it next time */
 
@@ -121,6 +123,8 @@ int kvm_update_slots(struct vcpu *vcpu);
 
 /* kvm_exit.c. Deal with the exit in the run page. False: the run is over, vcpu->exit says why. */
 bool kvm_handle_exit(struct vcpu *vcpu);
+/* False: somebody on the bus asked for the end of the run, which vcpu->exit says then. */
+bool kvm_go_on(struct vcpu *vcpu);
 /* Let the built-in CPU execute where the guest is. */
 bool kvm_lend(struct vcpu *vcpu);
 

@@ -17,9 +17,8 @@ engine_error(struct vcpu *vcpu, const char *what, uint64_t number)
 	return (false);
 }
 
-/* The run goes on, unless somebody on the bus ended it. */
-static bool
-go_on(struct vcpu *vcpu)
+bool
+kvm_go_on(struct vcpu *vcpu)
 {
 	struct kvm_engine *k = vcpu->engine;
 
@@ -122,6 +121,10 @@ exit_io(struct vcpu *vcpu)
 
 	vcpu->counts.ports++;
 	k->unfinished = true;
+	if ((size != 1 && size != 2 && size != 4) || run->io.data_offset > k->run_size ||
+	    run->io.count > (k->run_size - run->io.data_offset) / size)
+		return (engine_error(
+		    vcpu, "KVM_EXIT_IO outside of the run page:", run->io.data_offset));
 	if (vcpu->world.bus == NULL)
 		return (leave_for_port(vcpu, data));
 	for (uint32_t i = run->io.count; i > 0; i--, data += size) {
@@ -136,7 +139,7 @@ exit_io(struct vcpu *vcpu)
 			bus_out(vcpu->world.bus, port, size, value);
 		}
 	}
-	return (!port_is_watched(vcpu) && go_on(vcpu));
+	return (!port_is_watched(vcpu) && kvm_go_on(vcpu));
 }
 
 /* --- memory that is no slot ------------------------------------------------------------------------------ */
@@ -199,7 +202,7 @@ exit_mmio(struct vcpu *vcpu)
 		if (!mmio_access(vcpu, gpa, data, size, write))
 			return (leave_for_hole(vcpu, gpa));
 	}
-	return (go_on(vcpu));
+	return (kvm_go_on(vcpu));
 }
 
 /* --- MSRs ---------------------------------------------------------------------------------------------------- */
@@ -236,7 +239,7 @@ exit_rdmsr(struct vcpu *vcpu)
 	k->run->msr.error =
 	    apic->read_msr == NULL || !apic->read_msr(apic->opaque, k->run->msr.index, &value);
 	k->run->msr.data = value;
-	return (go_on(vcpu));
+	return (kvm_go_on(vcpu));
 }
 
 static bool
@@ -258,7 +261,7 @@ exit_wrmsr(struct vcpu *vcpu)
 		vcpu->state->sregs.apic_base = value;
 		k->dirty |= VCPU_SREGS;
 	}
-	return (go_on(vcpu));
+	return (kvm_go_on(vcpu));
 }
 
 /* --- what KVM cannot do ------------------------------------------------------------------------------------- */
@@ -274,6 +277,17 @@ make_lent(struct vcpu *vcpu)
 	if (!k->has_lent)
 		return (engine_error(vcpu, "no memory for the built-in CPU", 0));
 	return (true);
+}
+
+/* A step goes past breakpoints, all else stops at them. */
+static void
+lend_watches(struct kvm_engine *k)
+{
+	unsigned n = k->stepping ? 0 : k->nwatches;
+
+	if (n != 0 || k->lent_watches != 0)
+		vcpu_watch(&k->lent, k->watch, n);
+	k->lent_watches = n;
 }
 
 /*
@@ -293,11 +307,13 @@ kvm_lend(struct vcpu *vcpu)
 	k->lent.entry_unchecked = false;
 	k->lending = true;
 	vcpu_set_intr(&k->lent, k->intr);
-	vcpu_run(&k->lent, k->lend);
+	lend_watches(k);
+	vcpu_run(&k->lent, k->stepping ? 1 : k->lend);
 	k->lending = false;
 	k->had = k->dirty = VCPU_ALL;
+	k->stepped = k->stepping && k->lent.exit.kind == ENGINE_CANCELED;
 	if (k->lent.exit.kind == ENGINE_CANCELED)
-		return (true);
+		return (!k->stepping);
 	vcpu->exit = k->lent.exit;
 	vcpu_history(&k->lent, &k->history);
 	return (false);

@@ -444,16 +444,25 @@ kvm_pull_groups(struct vcpu *vcpu, unsigned groups)
 {
 	struct kvm_engine *k = vcpu->engine;
 
+	int result = 0;
+
+	/* One that fails leaves the others readable. */
 	for (size_t i = 0; i < COUNT(groups_table); i++) {
 		unsigned group = groups_table[i].group;
 
 		if (!(groups & group) || (k->had & group))
 			continue;
-		if (groups_table[i].pull(vcpu) != 0)
-			return (-1);
-		k->had |= group;
+		if (groups_table[i].pull(vcpu) == 0)
+			k->had |= group;
+		else
+			result = -1;
 	}
-	return (0);
+	if ((groups & k->had & VCPU_EVENTS) && k->nmi) {
+		vcpu->state->events.nmi_pending = 1;
+		k->dirty |= VCPU_EVENTS;
+		k->nmi = false;
+	}
+	return (result);
 }
 
 int

@@ -19,14 +19,14 @@
 #define SUPPORTED_MAX 256
 #define BOARD_TSC_KHZ 1000000u
 
-/* create() fails for errno at WHAT; ADVICE may be NULL. Returns -1. */
+/* create() fails for errno at WHAT; ADVICE: what else to do than to do without. Returns -1. */
 static int
 refuse(struct vcpu *vcpu, const char *what, const char *advice)
 {
 	int saved = errno;
 
-	snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s: %s%s%s", what, strerror(saved),
-	    advice != NULL ? "; " : "", advice != NULL ? advice : "");
+	snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s: %s; %s%suse --engine soft", what,
+	    strerror(saved), advice != NULL ? advice : "", advice != NULL ? ", or " : "");
 	errno = saved;
 	return (-1);
 }
@@ -38,17 +38,18 @@ open_device(struct vcpu *vcpu)
 	int version;
 
 	k->system = open(DEVICE, O_RDWR | O_CLOEXEC);
-	if (k->system < 0 && errno == EACCES)
-		return (refuse(vcpu, DEVICE, "become a member of its group, or use --engine soft"));
 	if (k->system < 0)
 		return (refuse(vcpu, DEVICE,
-		    "load the kernel's module kvm_intel or kvm_amd, or use --engine soft"));
+		    errno == EACCES || errno == EPERM ? "become a member of its group"
+			: errno == ENOENT || errno == ENODEV || errno == ENXIO
+			? "load the kernel's module kvm_intel or kvm_amd"
+			: NULL));
 	version = ioctl(k->system, KVM_GET_API_VERSION, 0);
 	if (version == KVM_API_VERSION)
 		return (0);
 	if (version >= 0)
 		errno = ENOTSUP;
-	return (refuse(vcpu, "KVM_GET_API_VERSION", "use --engine soft"));
+	return (refuse(vcpu, "KVM_GET_API_VERSION", NULL));
 }
 
 /* What this engine stands on; all of it is there from Linux 5.10 on. */
@@ -65,6 +66,7 @@ check_capabilities(struct vcpu *vcpu)
 	    {KVM_CAP_IMMEDIATE_EXIT, 1, "KVM_CAP_IMMEDIATE_EXIT"},
 	    {KVM_CAP_SYNC_REGS, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS, "KVM_CAP_SYNC_REGS"},
 	    {KVM_CAP_VCPU_EVENTS, 1, "KVM_CAP_VCPU_EVENTS"},
+	    {KVM_CAP_XSAVE, 1, "KVM_CAP_XSAVE"},
 	    {KVM_CAP_DEBUGREGS, 1, "KVM_CAP_DEBUGREGS"},
 	    {KVM_CAP_X86_USER_SPACE_MSR, 1, "KVM_CAP_X86_USER_SPACE_MSR"},
 	    {KVM_CAP_X86_MSR_FILTER, 1, "KVM_CAP_X86_MSR_FILTER"},
@@ -77,7 +79,7 @@ check_capabilities(struct vcpu *vcpu)
 		if (have >= 0 && (have & needed[i].bits) == needed[i].bits)
 			continue;
 		errno = ENOTSUP;
-		return (refuse(vcpu, needed[i].name, "use --engine soft"));
+		return (refuse(vcpu, needed[i].name, NULL));
 	}
 	return (0);
 }
@@ -137,7 +139,8 @@ make_vm(struct vcpu *vcpu)
 		k->vm = ioctl(k->system, KVM_CREATE_VM, 0);
 	while (k->vm < 0 && errno == EINTR);
 	if (k->vm < 0)
-		return (refuse(vcpu, "KVM_CREATE_VM", NULL));
+		return (refuse(vcpu, "KVM_CREATE_VM",
+		    errno == EBUSY ? "end the other hypervisor that has the processor" : NULL));
 	if (ioctl(k->vm, KVM_SET_IDENTITY_MAP_ADDR, &map) != 0)
 		return (refuse(vcpu, "KVM_SET_IDENTITY_MAP_ADDR", NULL));
 	if (ioctl(k->vm, KVM_SET_TSS_ADDR, TSS_ADDRESS) != 0)
@@ -306,7 +309,7 @@ check_world(struct vcpu *vcpu)
 	if (vcpu->world.cpu_model == 0 || vcpu->world.cpu_model - 1 == CPU_X86_64)
 		return (0);
 	errno = ENOTSUP;
-	return (refuse(vcpu, "a CPU model of before x86-64 on KVM", "use --engine soft"));
+	return (refuse(vcpu, "a CPU model of before x86-64 on KVM", NULL));
 }
 
 int
@@ -315,7 +318,7 @@ kvm_make(struct vcpu *vcpu)
 	struct kvm_engine *k = calloc(1, sizeof(*k));
 
 	if (k == NULL)
-		return (-1);
+		return (refuse(vcpu, "KVM", NULL));
 	k->system = k->vm = k->cpu = -1;
 	vcpu->engine = k;
 	k->map_changed = true;

@@ -59,7 +59,7 @@ static struct fake_kvm {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	struct kvm_vcpu_events events;
-	struct kvm_xsave xsave;
+	uint32_t xsave[sizeof(struct kvm_xsave) / sizeof(uint32_t)];
 	struct kvm_xcrs xcrs;
 	struct kvm_debugregs debugregs;
 	struct kvm_guest_debug debug;
