@@ -7,9 +7,14 @@
 void
 tlb_flush(struct cpu *c)
 {
-	for (int t = 0; t < TLB_USER_ALIGNED; t++)
-		for (int i = 0; i < TLB_SIZE; i++)
-			c->tlbs[t][i].rtag = c->tlbs[t][i].wtag = TLB_INVALID;
+	if (c->nfilled <= TLB_FILLED_MAX)
+		for (unsigned i = 0; i < c->nfilled; i++)
+			c->filled[i]->rtag = c->filled[i]->wtag = TLB_INVALID;
+	else
+		for (int t = 0; t < TLB_USER_ALIGNED; t++)
+			for (int i = 0; i < TLB_SIZE; i++)
+				c->tlbs[t][i].rtag = c->tlbs[t][i].wtag = TLB_INVALID;
+	c->nfilled = 0;
 	c->generation++;
 	key_changed(c);
 }
@@ -127,8 +132,13 @@ tlb_fill(struct cpu *c, uint64_t lin, uint64_t pa, const struct mem_page *page, 
 		return;
 	if (c->tlb == c->tlbs[TLB_USER_ALIGNED] || (c->watch_kinds != 0 && watch_in_page(c, lin)))
 		return;
-	if (e->rtag != tag)
+	if (e->rtag != tag) {
 		e->wtag = TLB_INVALID;
+		if (c->nfilled < TLB_FILLED_MAX)
+			c->filled[c->nfilled] = e;
+		if (c->nfilled <= TLB_FILLED_MAX)
+			c->nfilled++;
+	}
 	e->rtag = tag;
 	if (write && page->type == MEM_RAM)
 		e->wtag = tag;

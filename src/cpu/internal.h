@@ -30,7 +30,8 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define TRACE_MAX 32 /* instructions */
-#define TLB_SIZE 512
+#define TLB_SIZE 1024
+#define TLB_FILLED_MAX 64u
 #define JCACHE_SIZE 2048
 #define HASH_SIZE 8192
 #define PAGE_HASH_SIZE 1024
@@ -235,8 +236,10 @@ struct cpu {
 	struct watch stopped_by;
 
 	bool stop_varying;
-	uint64_t written[CPU_WRITTEN_MAX]; /* pages: cpu_written() */
-	unsigned nwritten;		   /* more than fit: too many */
+	uint64_t written[CPU_WRITTEN_MAX];	  /* pages: cpu_written() */
+	unsigned nwritten;			  /* more than fit: too many */
+	struct tlb_entry *filled[TLB_FILLED_MAX]; /* since the last flush, while they are so few */
+	unsigned nfilled;			  /* TLB_FILLED_MAX + 1: there are more */
 };
 
 /* --- registers by offset ------------------------------------------------------------------- */

@@ -57,12 +57,20 @@ page_fault(struct cpu *c, const struct walk *w, uint32_t why)
 static uint64_t
 entry_read(struct cpu *c, uint64_t at, unsigned size)
 {
-	uint64_t value = 0;
+	const struct mem_page page = memory_page(c->mem, at);
+	const uint8_t *host = page.host + (at & X86_PAGE_MASK); /* an entry lies in one page */
+	uint64_t value;
+	uint32_t half;
 
 	/* From nowhere come all ones, as from a bus that floats. */
-	if (!memory_read(c->mem, at, &value, size))
-		value = size_mask(size);
-	return (value);
+	if (page.type != MEM_RAM && page.type != MEM_ROM)
+		return (size_mask(size));
+	if (size == sizeof(value)) {
+		memcpy(&value, host, sizeof(value));
+		return (value);
+	}
+	memcpy(&half, host, sizeof(half));
+	return (half);
 }
 
 /* Bits that must be 0 in an entry of LEVEL (levels left below it), large page or not. */
