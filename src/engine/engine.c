@@ -14,7 +14,10 @@ vcpu_create(struct vcpu *vcpu, const struct engine_ops *ops, struct vcpu_state *
 	vcpu->world = *world;
 	vcpu->options = options;
 	vcpu->entry_unchecked = true;
-	return (ops->create(vcpu));
+	if (ops->create(vcpu) == 0)
+		return (0);
+	vcpu->ops = NULL;
+	return (-1);
 }
 
 void

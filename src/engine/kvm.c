@@ -20,15 +20,17 @@
 int
 kvm_failed(struct vcpu *vcpu, const char *what)
 {
-	const char *why = strerror(errno);
+	const char *why = strerror(errno), *advice = "; use --engine soft";
 
 	/* What failed first is the cause of the rest. */
 	if (vcpu->exit.kind == ENGINE_ERROR)
 		return (-1);
 	vcpu->exit.kind = ENGINE_ERROR;
-	if (errno == EFAULT && strcmp(what, "KVM_RUN") == 0)
+	if (errno == EFAULT && strcmp(what, "KVM_RUN") == 0) {
 		why = "guest memory is not there: is its file system full?";
-	snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s: %s", what, why);
+		advice = "";
+	}
+	snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s: %s%s", what, why, advice);
 	return (-1);
 }
 

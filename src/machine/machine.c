@@ -279,6 +279,8 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 void
 machine_fini(struct machine *m)
 {
+	if (m->vcpu.ops == NULL)
+		return;
 	m->time.guest_ns = clock_now(&m->clock);
 	vcpu_destroy(&m->vcpu);
 }

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, GUESTS, refused
+from conftest import BUILD, ENGINES, GUESTS, refused
 
 SPIN = bytes.fromhex("eb fe")
 # Fills memory with ones, 64 KB at a time from 10000h on, for ever:
@@ -157,13 +157,32 @@ def test_state_file_of_another_version(host):
     refused_by_all(host, "version")
 
 
-def test_no_space_for_guest_memory(host):
-    """The VMs' file system is full long before the guest has all of its memory."""
+def on_small_disk(host, size, script):
+    """Run a shell script whose VMs live on a tmpfs of SIZE that only it sees."""
     host.vms.mkdir()
-    folder = host.pseudobios(FILL)
-    script = (f"mount -t tmpfs -o size=256k none {host.vms} && "
-              f"{BUILD}/bhyvebiosload -m 16 -h {folder} vm0 && {BUILD}/bhyve -m 16 -b vm0")
+    mount = f"mount -t tmpfs -o size={size} none {host.vms} && "
     unshare = ["unshare", "--mount"] + ([] if os.getuid() == 0 else ["--map-root-user"])
-    result = subprocess.run([*unshare, "sh", "-c", script], env=host.env, capture_output=True,
-                            text=True, timeout=60, check=False)
-    refused(result, "space")
+    return subprocess.run([*unshare, "sh", "-c", mount + script], env=host.env,
+                          capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_no_space_for_guest_memory(host):
+    """The VMs' file system is smaller than the guest's memory."""
+    folder = host.pseudobios(FILL)
+    refused(on_small_disk(host, "256k", f"{BUILD}/bhyvebiosload -m 16 -h {folder} vm0"), "space")
+
+
+@pytest.mark.parametrize("host", ENGINES, indirect=True)
+def test_guest_memory_fills_the_disk(host):
+    """It has become full when the guest runs: one line, and the VM can be read and destroyed."""
+    folder = host.pseudobios(FILL)
+    result = on_small_disk(host, "20m", f"""
+        {BUILD}/bhyvebiosload -m 16 -h {folder} vm0 || exit
+        dd if=/dev/zero of={host.vms}/filler bs=64k 2>/dev/null
+        truncate -s -200k {host.vms}/filler
+        {BUILD}/bhyve --engine {host.engine} -m 16 -b vm0
+        status=$?
+        {BUILD}/vmmctl --vm=vm0 --get-rip >/dev/null 2>&1 || status=99
+        {BUILD}/bhyvectl --vm=vm0 --destroy || status=98
+        exit $status""")
+    refused(result, "full" if "KVM_RUN" in result.stderr else "space")

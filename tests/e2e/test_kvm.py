@@ -98,25 +98,52 @@ def test_auto_measures_again_after_a_damaged_note(host):
     assert host.run("hyve86", "list").returncode == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-@pytest.mark.skipif(not os.path.exists("/dev/kvm"), reason="there is no /dev/kvm")
-def test_without_permission():
-    """One line says what to do, and the built-in CPU runs the guest."""
+@pytest.fixture
+def nobody():
+    """Runs the programs as a user who may not open /dev/kvm, in a folder of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    if not os.path.exists("/dev/kvm"):
+        pytest.skip("there is no /dev/kvm")
     if os.stat("/dev/kvm").st_mode & 0o006:
         pytest.skip("/dev/kvm is open to everybody")
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         folder.chmod(0o777)
-        shutil.copy(BUILD / "hyve86", folder)
         shutil.copy(GUESTS / "debug-exit.img", folder)
-        result = subprocess.run(
-            [folder / "hyve86", "boot", "--console", "none", "--debug-exit", "0xf4", "--timeout",
-             "30", "--ephemeral", "debug-exit.img"], cwd=folder, user=65534, group=65534,
-            extra_groups=[], env={**os.environ, "HYVE86_DIR": str(folder / "vms")},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+
+        def run(program, *args):
+            if not (folder / program).exists():
+                shutil.copy(BUILD / program, folder)
+            return subprocess.run(
+                [folder / program, *args], cwd=folder, user=65534, group=65534, extra_groups=[],
+                env={**os.environ, "HYVE86_DIR": str(folder / "vms")}, stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, timeout=60, check=False)
+
+        yield run
+
+
+BOOT = ("boot", "--console", "none", "--debug-exit", "0xf4", "--timeout", "30")
+
+
+def test_without_permission(nobody):
+    """One line says what to do, and the built-in CPU runs the guest."""
+    result = nobody("hyve86", *BOOT, "--ephemeral", "debug-exit.img")
     assert result.returncode == GUEST_OK, result.stderr
     line, = result.stderr.splitlines()
     assert "/dev/kvm" in line and "group" in line and "built-in CPU" in line
+
+
+def test_without_permission_for_what_was_asked(nobody):
+    """Who asked for KVM is refused in one line; the VM stays as it was."""
+    refused(nobody("hyve86", *BOOT, "--engine", "kvm", "debug-exit.img"),
+            "/dev/kvm", "permission", "group", "--engine soft")
+    assert nobody("bhyvebiosload", "-m", "16", "-d", "debug-exit.img", "vm0").returncode == 0
+    refused(nobody("bhyve", "--engine", "kvm", "-b", "vm0"),
+            "/dev/kvm", "permission", "group", "--engine soft")
+    assert nobody("vmmctl", "--vm=vm0", "--get-rip").returncode == 0
+    assert nobody("bhyvectl", "--vm=vm0", "--destroy").returncode == 0
+    assert nobody("vmmctl", "--vm=vm0", "--get-rip").returncode == 4
 
 
 def text_screen(host, name):
