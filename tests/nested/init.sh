@@ -15,5 +15,5 @@ grep -H . /sys/module/kvm_*/parameters/npt /sys/module/kvm_*/parameters/ept \
     /sys/module/kvm_*/parameters/unrestricted_guest 2>/dev/null
 # A line is one line there, without a carriage return.
 stty -F /dev/ttyS1 -opost
-/run.sh "$engine"
+/run.sh "$engine" "$for_ever"
 poweroff -f

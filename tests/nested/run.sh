@@ -2,9 +2,12 @@
 # The tests of tools/nested, run in the Linux there: those in /test/list, one after the other. They say
 # on the second serial line when they begin and how they end.
 #
-# usage: run ENGINE
+# usage: run.sh ENGINE SECONDS
+#
+#	SECONDS		how long a guest runs that would go on for ever
 
 engine=$1
+for_ever=$2
 case $engine in
 soft) bhyve_engine= ;;
 *) bhyve_engine="--engine $engine" ;;
@@ -30,7 +33,7 @@ boot()
 {
 	seconds=$1
 	shift
-	timeout -s KILL $((seconds + 20)) hyve86 boot --engine "$engine" --console none --timeout "$seconds" \
+	timeout -s KILL $((${seconds%.*} + 20)) hyve86 boot --engine "$engine" --console none --timeout "$seconds" \
 	    --debug-exit 0xf4 "$@"
 }
 
@@ -78,10 +81,10 @@ death()
 	$(grep "^$1 " deaths/list)
 	end
 	case $status in
-	124) seconds=4 ;;
+	124) seconds=$for_ever ;;
 	*) seconds=30 ;;
 	esac
-	ends "$status" boot $seconds -m 4 "deaths/$1.img" 2>/run/error
+	ends "$status" boot "$seconds" -m 4 "deaths/$1.img" 2>/run/error
 	died=$?
 	hyve86 explain >/run/explained
 	cat /run/error /run/explained
@@ -107,8 +110,9 @@ run_test()
 		    memtest.img
 		;;
 	linux)
-		boot 400 --append 'console=ttyS0 noapic nolapic acpi=off' --initrd linux.initrd \
-		    --wait-for GUEST-READY --kernel linux.img
+		boot 400 --no-reboot --append 'console=ttyS0 noapic nolapic acpi=off panic=-1' \
+		    --initrd linux.initrd --wait-for GUEST-READY --kernel linux.img &&
+		    grep -q GUEST-READY /run/log
 		;;
 	esac
 }
@@ -121,7 +125,7 @@ while read -r name; do
 	else
 		result=FAIL
 	fi
-	tail -n 30 /run/log | cut -c 1-150
+	tail -n 60 /run/log | cut -c 1-150
 	sync
 	echo "$result $name" >/dev/ttyS1
 done </test/list
