@@ -83,6 +83,8 @@ void cpu_stop_varying(struct cpu *cpu, bool on);
 void cpu_pull(struct cpu *cpu);
 /* Take over GROUPS (enum vcpu_group) of the state that somebody else has changed. */
 void cpu_push(struct cpu *cpu, unsigned groups);
+/* Somebody wrote to guest memory without telling: decoded code and translations are looked up again. */
+void cpu_forget(struct cpu *cpu);
 /* From another thread or a signal handler: return from cpu_run soon. */
 void cpu_kick(struct cpu *cpu);
 /* From a bus handler: return from cpu_run with CPU_EXIT_STOP after this instruction. */

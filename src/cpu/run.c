@@ -251,6 +251,13 @@ cpu_push(struct cpu *c, unsigned groups)
 	attention_update(c);
 }
 
+void
+cpu_forget(struct cpu *c)
+{
+	trace_flush(c);
+	tlb_flush(c);
+}
+
 /* --- running ------------------------------------------------------------------------------------- */
 
 /* Run the instruction at RIP alone, without interrupts before or behind it. */

@@ -303,6 +303,7 @@ kvm_lend(struct vcpu *vcpu)
 		return (false);
 	k->lend = k->lend < LEND_FIRST ? LEND_FIRST : k->lend < LEND_MAX ? k->lend * 2 : k->lend;
 	vcpu->counts.lent++;
+	cpu_forget(k->lent.engine); /* the guest may have written to code and page tables */
 	vcpu_push(&k->lent, VCPU_ALL);
 	k->lent.entry_unchecked = false;
 	k->lending = true;

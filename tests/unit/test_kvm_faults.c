@@ -723,6 +723,62 @@ a_step_on_the_built_in_cpu(void **state)
 	memory_fini(&board.mem);
 }
 
+/* A loop that the guest rewrites in between, which nobody tells the built-in CPU. */
+static int
+rewrite(struct kvm_run *run, unsigned n)
+{
+	fake_kvm.regs.rip = 0x1000;
+	if (n == 8)
+		fake_kvm.regs.rax = 0;
+	board.mem.base[0x1000] = n < 8 ? 0x40 : 0x4b; /* inc ax; dec bx */
+	return (n < 9 ? unemulated(run, n) : EINTR);
+}
+
+static void
+code_that_changed(void **state)
+{
+	(void)state;
+	fake_kvm_reset(false);
+	fake_kvm.guest = rewrite;
+	lay_out();
+	memory_put16(&board.mem, 0x1001, 0xfdeb); /* jmp 1000h */
+	assert_int_equal(create(), 0);
+	vcpu_run(&board.vcpu, UINT64_MAX);
+	assert_int_equal(board.vcpu.exit.kind, ENGINE_CANCELED);
+	assert_int_equal(board.vcpu.counts.lent, 9);
+	assert_int_equal(board.state.gpr.reg[GPR_RAX], 0);
+	assert_int_not_equal(board.state.gpr.reg[GPR_RBX], 0);
+	vcpu_destroy(&board.vcpu);
+	memory_fini(&board.mem);
+}
+
+/* Exceptions that lead to exceptions for ever, none of which ends an instruction. */
+static int
+endless_faults(struct kvm_run *run, unsigned n)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	return (sigismember(&pending, KVM_KICK_SIGNAL) ? EINTR : unemulated(run, n));
+}
+
+static void
+faults_for_ever(void **state)
+{
+	(void)state;
+	fake_kvm_reset(false);
+	fake_kvm.guest = endless_faults;
+	lay_out();
+	memory_put16(&board.mem, 0x1000, 0x0b0f); /* ud2, its own handler */
+	memory_put32(&board.mem, 4 * VEC_UD, 0x1000);
+	assert_int_equal(create(), 0);
+	vcpu_run(&board.vcpu, 1000000);
+	assert_int_equal(board.vcpu.exit.kind, ENGINE_CANCELED);
+	assert_true(board.vcpu.counts.lent > 1);
+	vcpu_destroy(&board.vcpu);
+	memory_fini(&board.mem);
+}
+
 /* So do breakpoints stop it. */
 static void
 a_breakpoint_on_the_built_in_cpu(void **state)
@@ -855,6 +911,8 @@ main(void)
 	    cmocka_unit_test(what_waits_ends_a_halt),
 	    cmocka_unit_test(a_software_interrupt),
 	    cmocka_unit_test(a_step_on_the_built_in_cpu),
+	    cmocka_unit_test(code_that_changed),
+	    cmocka_unit_test(faults_for_ever),
 	    cmocka_unit_test(a_breakpoint_on_the_built_in_cpu),
 	    cmocka_unit_test(a_stop_behind_the_instruction),
 	    cmocka_unit_test(time_ends_a_busy_guest),
