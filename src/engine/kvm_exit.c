@@ -365,6 +365,23 @@ exit_fail_entry(struct vcpu *vcpu)
 	return (false);
 }
 
+/* Breakpoints bring every #DB to us: this one is the guest's (its TF, or INT1). */
+static bool
+give_back_debug(struct vcpu *vcpu, uint64_t dr6)
+{
+	struct kvm_engine *k = vcpu->engine;
+	struct vcpu_events *events = &vcpu->state->events;
+
+	if (kvm_pull_groups(vcpu, VCPU_EVENTS | VCPU_DEBUG) != 0)
+		return (false);
+	vcpu->state->debug.dr6 = dr6;
+	events->inject_type = EVENT_HW_EXCEPTION;
+	events->inject_vector = VEC_DB;
+	events->inject_has_error = 0;
+	k->dirty |= VCPU_EVENTS | VCPU_DEBUG;
+	return (true);
+}
+
 static bool
 exit_debug(struct vcpu *vcpu)
 {
@@ -373,7 +390,7 @@ exit_debug(struct vcpu *vcpu)
 	unsigned n = 0;
 
 	vcpu->exit.kind = ENGINE_CANCELED;
-	k->stepped = true;
+	k->stepped = (k->debug & KVM_GUESTDBG_SINGLESTEP) != 0;
 	for (unsigned i = 0; i < k->nwatches; i++) {
 		if (k->watch[i].kinds & WATCH_PORT)
 			continue;
@@ -381,10 +398,10 @@ exit_debug(struct vcpu *vcpu)
 			vcpu->exit.kind = ENGINE_DEBUG;
 			vcpu->exit.watch = k->watch[i];
 			k->stepped = false;
-			break;
+			return (false);
 		}
 	}
-	return (false);
+	return (!k->stepped && give_back_debug(vcpu, hit));
 }
 
 static bool

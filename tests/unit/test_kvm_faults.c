@@ -723,6 +723,36 @@ a_step_on_the_built_in_cpu(void **state)
 	memory_fini(&board.mem);
 }
 
+/* A #DB that no breakpoint of the debugger's made is the guest's. */
+static int
+guests_own_debug(struct kvm_run *run, unsigned n)
+{
+	run->exit_reason = KVM_EXIT_DEBUG;
+	run->debug.arch.dr6 = 0xffff0ff0u | DR6_BS;
+	return (n == 0 ? 0 : EINTR);
+}
+
+static void
+a_debug_exception_of_the_guests(void **state)
+{
+	const struct cpu_watch at = {.kinds = WATCH_EXEC, .address = 0x5000, .bytes = 1};
+
+	(void)state;
+	fake_kvm_reset(false);
+	fake_kvm.guest = guests_own_debug;
+	lay_out();
+	assert_int_equal(create(), 0);
+	assert_int_equal(vcpu_watch(&board.vcpu, &at, 1), 0);
+	vcpu_run(&board.vcpu, UINT64_MAX);
+	assert_int_equal(board.vcpu.exit.kind, ENGINE_CANCELED);
+	assert_int_equal(fake_kvm.entries, 2);
+	assert_int_equal(fake_kvm.events.exception.injected, 1);
+	assert_int_equal(fake_kvm.events.exception.nr, VEC_DB);
+	assert_true(fake_kvm.debugregs.dr6 & DR6_BS);
+	vcpu_destroy(&board.vcpu);
+	memory_fini(&board.mem);
+}
+
 /* A loop that the guest rewrites in between, which nobody tells the built-in CPU. */
 static int
 rewrite(struct kvm_run *run, unsigned n)
@@ -911,6 +941,7 @@ main(void)
 	    cmocka_unit_test(what_waits_ends_a_halt),
 	    cmocka_unit_test(a_software_interrupt),
 	    cmocka_unit_test(a_step_on_the_built_in_cpu),
+	    cmocka_unit_test(a_debug_exception_of_the_guests),
 	    cmocka_unit_test(code_that_changed),
 	    cmocka_unit_test(faults_for_ever),
 	    cmocka_unit_test(a_breakpoint_on_the_built_in_cpu),
