@@ -86,8 +86,8 @@ struct kvm_engine {
 	struct vcpu lent;
 	bool has_lent;
 	unsigned lent_watches;
-	bool lending;  /* it runs now */
-	uint64_t lend; /* instructions to give it next time */
+	_Atomic bool lending; /* it runs now */
+	uint64_t lend;	      /* instructions to give it next time */
 
 	/* What the vCPU entered with last, to find a shutdown's cause. */
 	struct kvm_regs entry_regs;

@@ -163,7 +163,7 @@ fake_entry(struct kvm_run *run)
 			return (0);
 		}
 	}
-	if (run->immediate_exit)
+	if (__atomic_load_n(&run->immediate_exit, __ATOMIC_SEQ_CST))
 		return (EINTR);
 	result = fake_kvm.guest != NULL ? fake_kvm.guest(run, fake_kvm.entries++) : EINTR;
 	fake_kvm.waits = result == 0 &&

@@ -39,6 +39,21 @@ until_signal(struct kvm_run *run, unsigned n)
 	return (EINTR);
 }
 
+/* The built-in CPU runs most of the time. */
+static int
+unemulated(struct kvm_run *run, unsigned n)
+{
+	sigset_t pending;
+
+	(void)n;
+	sigpending(&pending);
+	if (sigismember(&pending, KVM_KICK_SIGNAL))
+		return (EINTR);
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	return (0);
+}
+
 static void *
 kicker(void *arg)
 {
@@ -101,6 +116,13 @@ by_the_signal_alone(void **state)
 }
 
 static void
+on_the_built_in_cpu(void **state)
+{
+	(void)state;
+	all_kicks(false, unemulated);
+}
+
+static void
 on_the_host(void **state)
 {
 	(void)state;
@@ -115,6 +137,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(on_the_fake),
 	    cmocka_unit_test(by_the_signal_alone),
+	    cmocka_unit_test(on_the_built_in_cpu),
 	    cmocka_unit_test(on_the_host),
 	};
 
