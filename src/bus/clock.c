@@ -2,6 +2,7 @@
 #include "bus/clock.h"
 
 #include <stddef.h>
+#include <time.h>
 
 void
 clock_init(struct clock *clock, uint64_t (*source)(void *opaque), void *opaque)
@@ -86,4 +87,13 @@ uint64_t
 mul_div(uint64_t a, uint64_t b, uint64_t c)
 {
 	return ((uint64_t)((unsigned __int128)a * b / c));
+}
+
+uint64_t
+host_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec);
 }

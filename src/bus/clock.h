@@ -43,6 +43,9 @@ void timer_init(struct timer *timer, void (*fire)(void *opaque, uint64_t deadlin
 void timer_arm(struct clock *clock, struct timer *timer, uint64_t deadline);
 void timer_cancel(struct clock *clock, struct timer *timer);
 
+/* The host's clock, in ns: it never goes back, and has nothing to do with guest time. */
+uint64_t host_ns(void);
+
 /* A * B / C without overflow in between, rounded down; C must not be 0. */
 uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c);
 

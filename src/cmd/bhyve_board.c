@@ -102,8 +102,8 @@ poll_host(void *opaque)
 
 	control_serve(board->control);
 	console_text_flush(&board->text);
-	leave = terminal_input_feed(&board->text.input, machine_host_ns(), &board->feed,
-	    clock_now(&board->machine.clock), &sink);
+	leave = terminal_input_feed(
+	    &board->text.input, host_ns(), &board->feed, clock_now(&board->machine.clock), &sink);
 	if (leave || poll(&fd, 1, 0) > 0)
 		machine_event(&board->machine, (struct machine_event){.kind = MACHINE_EVENT_STOP});
 }

@@ -279,7 +279,7 @@ run_controlled(struct boot_run *run)
 		cmd_fail(run->opts->command, &err);
 	if (run->gdb != NULL) {
 		gdb_wait(run->gdb);
-		run->started = machine_host_ns();
+		run->started = host_ns();
 	}
 	end = machine_run(&run->machine);
 	if (run->gdb != NULL)

@@ -200,7 +200,7 @@ static void
 poll_host(void *opaque)
 {
 	struct boot_run *run = opaque;
-	uint64_t host_now = machine_host_ns();
+	uint64_t host_now = host_ns();
 
 	if (ending != 0)
 		decide(run, STATUS_SIGNAL + ending);
@@ -319,7 +319,7 @@ boot_host_start(struct boot_run *run)
 	run->host = calloc(1, sizeof(*run->host));
 	if (run->host == NULL)
 		return (cmd_error(run->opts->command, "out of memory"));
-	run->started = machine_host_ns();
+	run->started = host_ns();
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &action, NULL);
 	signal(SIGPIPE, SIG_IGN);

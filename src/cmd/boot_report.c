@@ -158,10 +158,10 @@ boot_write_stats(const struct boot_run *run)
 	const struct machine *m = &run->machine;
 	json_t *root = json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:o, s:o}", "instructions",
 	    (json_int_t)vcpu_instructions(&m->vcpu), "guest_ns", (json_int_t)clock_now(&m->clock),
-	    "host_ns", (json_int_t)(machine_host_ns() - run->started), "resets",
-	    (json_int_t)m->resets, "bios_calls", bios_stats(&m->bios), "bios_services",
-	    service_stats(&m->bios.counts), "bios_unknown", (json_int_t)m->bios.unknown, "drives",
-	    drive_stats(run->opts), "engine", engine_stats(&m->vcpu));
+	    "host_ns", (json_int_t)(host_ns() - run->started), "resets", (json_int_t)m->resets,
+	    "bios_calls", bios_stats(&m->bios), "bios_services", service_stats(&m->bios.counts),
+	    "bios_unknown", (json_int_t)m->bios.unknown, "drives", drive_stats(run->opts), "engine",
+	    engine_stats(&m->vcpu));
 	int failed = root == NULL || json_dump_file(root, run->opts->stats, JSON_INDENT(2)) != 0;
 
 	json_decref(root);

@@ -269,7 +269,7 @@ control_serve(struct control *c)
 
 	if (c == NULL)
 		return;
-	now = machine_host_ns();
+	now = host_ns();
 	tell_resets(c);
 	control_typing_run(&c->typing, c->runner.machine);
 	accept_clients(c);

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bus/clock.h"
 
 #define PORT 0x80
 #define START 0x1000
@@ -17,7 +18,6 @@
 #define LONG_ENOUGH_NS 3000000ull /* of measuring */
 #define TOO_LONG_NS 50000000ull	  /* an engine that slow has lost */
 #define SLICE (TOO_LONG_NS / 10 / ENGINE_INSTRUCTION_NS)
-#define NS 1000000000ull
 
 /* The guest, and the board that counts its rounds. */
 struct course {
@@ -30,15 +30,6 @@ struct course {
 	uint64_t ended; /* of the last one */
 	uint64_t rounds;
 };
-
-static uint64_t
-host_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec);
-}
 
 static void
 round_done(void *chip, uint16_t reg, unsigned size, uint32_t value)

@@ -37,14 +37,14 @@ counts_init(struct machine *m, struct vmm_error *err)
 void
 counts_start(struct machine *m)
 {
-	m->running_since = machine_host_ns();
+	m->running_since = host_ns();
 }
 
 void
 counts_stop(struct machine *m)
 {
 	if (m->running_since != 0)
-		m->run_ns += machine_host_ns() - m->running_since;
+		m->run_ns += host_ns() - m->running_since;
 	m->running_since = 0;
 }
 

@@ -14,15 +14,6 @@
 #define IDLE_NS 50000000ull	 /* the longest sleep between two looks */
 #define CMOS_SHUTDOWN 0x0f
 
-uint64_t
-machine_host_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * NS_PER_SEC + (uint64_t)ts.tv_nsec);
-}
-
 /* --- guest time ------------------------------------------------------------------------------------- */
 
 static uint64_t
@@ -30,7 +21,7 @@ host_clock(void *opaque)
 {
 	const struct machine *m = opaque;
 
-	return (m->paused ? m->paused_at : machine_host_ns() - m->host_base);
+	return (m->paused ? m->paused_at : host_ns() - m->host_base);
 }
 
 /* Instructions retired, plus what HLT skipped (time.guest_ns). */
@@ -71,7 +62,7 @@ time_restored(void *owner)
 	if (m->time.guest_ns > INT64_MAX || m->time.wall_offset > wall_max ||
 	    m->time.wall_offset < -wall_max)
 		return (-1);
-	m->host_base = machine_host_ns() - m->time.guest_ns;
+	m->host_base = host_ns() - m->time.guest_ns;
 	m->clock.wall_offset = m->time.wall_offset;
 	return (0);
 }
@@ -90,7 +81,7 @@ init_time(struct machine *m, struct vmm_error *err)
 	clock_init(&m->clock, host ? host_clock : icount_clock, m);
 	m->clock.sooner = sooner;
 	m->clock.sooner_opaque = m;
-	m->host_base = machine_host_ns();
+	m->host_base = host_ns();
 	m->clock.wall_offset = host ? (int64_t)time(NULL) : ICOUNT_EPOCH;
 	m->time.wall_offset = m->clock.wall_offset;
 	return (vmm_add_section(m->ctx, &section, err) < 0 ? -1 : 0);
@@ -207,7 +198,7 @@ random_seed(const struct machine_config *config)
 	uint64_t seed = 0;
 
 	if (config->clock == MACHINE_CLOCK_HOST && getrandom(&seed, sizeof(seed), 0) < 0)
-		seed = machine_host_ns();
+		seed = host_ns();
 	return (seed);
 }
 
@@ -354,7 +345,7 @@ machine_resume(struct machine *m)
 		return;
 	m->paused = false;
 	counts_start(m);
-	m->host_base = machine_host_ns() - m->paused_at;
+	m->host_base = host_ns() - m->paused_at;
 }
 
 void
@@ -481,7 +472,7 @@ static void
 poll_host(struct machine *m)
 {
 	bool kicked = __atomic_exchange_n(&m->kicked, false, __ATOMIC_ACQUIRE);
-	uint64_t now = machine_host_ns();
+	uint64_t now = host_ns();
 
 	if (m->config.host.poll == NULL || (now < m->next_poll && !kicked))
 		return;

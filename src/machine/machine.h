@@ -206,8 +206,6 @@ void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
 /* From any thread: have the host's poll() called soon, within an instruction or two. */
 void machine_kick(struct machine *m);
-/* Host time in ns, of a clock that only goes forward. */
-uint64_t machine_host_ns(void);
 
 /* Bring the VM's statistics, the counts and the history up to date. */
 void machine_update(struct machine *m);

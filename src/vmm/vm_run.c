@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-#include <time.h>
 
+#include "bus/clock.h"
 #include "vmm/ctx.h"
 
 #define INFO_VALID 0x80000000u
@@ -31,15 +31,6 @@ vmm_set_engine(struct vmctx *ctx, const struct engine_ops *engine)
 {
 	ctx_drop_engines(ctx);
 	ctx->engine = engine;
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
 }
 
 /* The engine's vCPU, made at the first run, up to date with all that was changed since. */
@@ -149,9 +140,9 @@ vmm_run(struct vmctx *ctx, int vcpu, uint64_t rip, uint64_t budget, struct vm_ex
 		return (-1);
 	pin(&cpu->host, &old);
 	before = vcpu_instructions(&cpu->engine);
-	start = now_ns();
+	start = host_ns();
 	vcpu_run(&cpu->engine, budget);
-	count_run(cpu, now_ns() - start, vcpu_instructions(&cpu->engine) - before);
+	count_run(cpu, host_ns() - start, vcpu_instructions(&cpu->engine) - before);
 	vmm_stat_exit(ctx, vcpu, cpu->engine.exit.kind);
 	if (cpu->host.pinned >= 0)
 		sched_setaffinity(0, sizeof(old), &old);

@@ -101,11 +101,11 @@ pausing_idle(void *opaque, uint64_t ns)
 	assert_int_equal(vcpu_instructions(&machine.vcpu), host->instructions);
 	if (++host->rests < 3)
 		return;
-	before = machine_host_ns();
+	before = host_ns();
 	machine_resume(&machine);
 	machine_kick(&machine);
 	/* Guest time goes on where it stood. */
-	assert_true(clock_now(&machine.clock) - host->clock <= machine_host_ns() - before);
+	assert_true(clock_now(&machine.clock) - host->clock <= host_ns() - before);
 }
 
 /* jmp $ in real mode. */
@@ -134,7 +134,7 @@ pause_and_kick(void **state)
 	machine.config.host =
 	    (struct machine_host){.poll = pausing_poll, .idle = pausing_idle, .opaque = &host};
 	spin(*state);
-	began = machine_host_ns();
+	began = host_ns();
 	assert_int_equal(machine_run(&machine), MACHINE_STOPPED);
 	assert_int_equal(host.rests, 3);
 	assert_int_equal(host.polls, 3);
@@ -142,7 +142,7 @@ pause_and_kick(void **state)
 	stats = vm_get_stats(*state, 0, NULL, &entries);
 	assert_non_null(stats);
 	assert_true(stats[VMM_STAT_RUNTIME] > 0);
-	assert_true(stats[VMM_STAT_RUNTIME] + 3 * 2000000 <= machine_host_ns() - began);
+	assert_true(stats[VMM_STAT_RUNTIME] + 3 * 2000000 <= host_ns() - began);
 	assert_int_equal(stats[VMM_STAT_INSTRUCTIONS], vcpu_instructions(&machine.vcpu));
 	stop(*state);
 }
