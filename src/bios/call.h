@@ -143,6 +143,12 @@ set_bda16(struct bios *b, unsigned offset, unsigned value)
 	memory_put16(b->mem, BDA + offset, (uint16_t)value);
 }
 
+static inline void
+set_vector(struct bios *b, unsigned vector, uint16_t segment, uint16_t offset)
+{
+	memory_put32(b->mem, vector * 4u, (uint32_t)segment << 16 | offset);
+}
+
 static inline uint8_t
 inb(struct bios *b, uint16_t port)
 {

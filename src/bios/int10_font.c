@@ -39,12 +39,6 @@ rom_font(unsigned height)
 	return (&rom_fonts[i]);
 }
 
-static void
-set_vector(struct bios *b, unsigned vector, uint16_t segment, uint16_t offset)
-{
-	memory_put32(b->mem, vector * 4u, (uint32_t)segment << 16 | offset);
-}
-
 /* --- plane 2 ---------------------------------------------------------------------------------------- */
 
 /* Let the CPU write plane 2 at WINDOW, byte by byte (VGA Technical Reference, "RAM loadable ..."). */

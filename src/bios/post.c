@@ -45,12 +45,6 @@ static const struct {
     {0x77, ROM_IRQ_HIGH},
 };
 
-static void
-set_vector(struct bios *b, unsigned vector, uint16_t segment, uint16_t offset)
-{
-	memory_put32(b->mem, vector * 4u, (uint32_t)segment << 16 | offset);
-}
-
 /*
  * All vectors lead to an IRET, but for 60h-66h and 79h, which are the users': 0000:0000. The mode set
  * at the end of POST has 1Fh and 43h lead to fonts.
