@@ -35,6 +35,10 @@ enum x86_gpr {
 	GPR_COUNT
 };
 
+/* For tables: M(0), M(1) ... of registers that have numbers, as ST0 to ST7 and XMM0 to XMM15. */
+#define VCPU_EACH_8(M) M(0), M(1), M(2), M(3), M(4), M(5), M(6), M(7)
+#define VCPU_EACH_16(M) VCPU_EACH_8(M), M(8), M(9), M(10), M(11), M(12), M(13), M(14), M(15)
+
 enum vcpu_group {
 	VCPU_GPR = 1 << 0,    /* general registers, RIP, RFLAGS */
 	VCPU_SREGS = 1 << 1,  /* segments, tables, control registers, EFER, APIC base */

@@ -45,10 +45,9 @@ struct reg {
 	}
 #define SEGMENTS_AND_X87 \
 	SEL("cs", SEG_CS), SEL("ss", SEG_SS), SEL("ds", SEG_DS), SEL("es", SEG_ES), \
-	    SEL("fs", SEG_FS), SEL("gs", SEG_GS), ST(0), ST(1), ST(2), ST(3), ST(4), ST(5), ST(6), \
-	    ST(7), CONTROL("fctrl", 0), CONTROL("fstat", 1), CONTROL("ftag", 2), \
-	    CONTROL("fiseg", 3), CONTROL("fioff", 4), CONTROL("foseg", 5), CONTROL("fooff", 6), \
-	    CONTROL("fop", 7)
+	    SEL("fs", SEG_FS), SEL("gs", SEG_GS), VCPU_EACH_8(ST), CONTROL("fctrl", 0), \
+	    CONTROL("fstat", 1), CONTROL("ftag", 2), CONTROL("fiseg", 3), CONTROL("fioff", 4), \
+	    CONTROL("foseg", 5), CONTROL("fooff", 6), CONTROL("fop", 7)
 #define MXCSR \
 	{ \
 		"mxcsr", "i386_mxcsr", 4, PLAIN, offsetof(struct vcpu_state, fpu.fxsave) + 24 \
@@ -74,14 +73,7 @@ static const struct reg regs32[] = {
     {"eip", "code_ptr", 4, PC, 0},
     {"eflags", "i386_eflags", 4, PLAIN, offsetof(struct vcpu_state, gpr.rflags)},
     SEGMENTS_AND_X87,
-    XMM(0),
-    XMM(1),
-    XMM(2),
-    XMM(3),
-    XMM(4),
-    XMM(5),
-    XMM(6),
-    XMM(7),
+    VCPU_EACH_8(XMM),
     MXCSR,
     SYSTEM,
 };
@@ -106,22 +98,7 @@ static const struct reg regs64[] = {
     {"rip", "code_ptr", 8, PC, 0},
     {"eflags", "i386_eflags", 4, PLAIN, offsetof(struct vcpu_state, gpr.rflags)},
     SEGMENTS_AND_X87,
-    XMM(0),
-    XMM(1),
-    XMM(2),
-    XMM(3),
-    XMM(4),
-    XMM(5),
-    XMM(6),
-    XMM(7),
-    XMM(8),
-    XMM(9),
-    XMM(10),
-    XMM(11),
-    XMM(12),
-    XMM(13),
-    XMM(14),
-    XMM(15),
+    VCPU_EACH_16(XMM),
     MXCSR,
     SYSTEM,
 };
