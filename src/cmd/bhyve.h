@@ -25,8 +25,8 @@ struct bhyve_options {
 struct bhyve_board; /* the machine and its host's side */
 
 /*
- * Run CTX, which is marked as running, on the board and on ENGINE; the status to end with. *BOARD holds what the
- * state file is written from: free it after that.
+ * Run CTX, which is marked as running, on the board and on ENGINE; the status to end with. *BOARD
+ * holds what the state file is written from: free it after that.
  */
 int bhyve_run_board(struct vmctx *ctx, const struct bhyve_options *opts,
     const struct engine_ops *engine, struct bhyve_board **board);

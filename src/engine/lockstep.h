@@ -29,9 +29,9 @@ enum lockstep_what {
 	LOCKSTEP_MISSING,   /* the follower came to something else than the leader's access */
 	LOCKSTEP_EXTRA,	    /* the follower made an access where the leader makes none */
 	LOCKSTEP_EXIT,	    /* their exits are not the same */
-	LOCKSTEP_REGISTERS, /* ... */
-	LOCKSTEP_MEMORY,
-	LOCKSTEP_LOST, /* the follower does not come to where the leader is */
+	LOCKSTEP_REGISTERS, /* all else was the same; but their registers are not ... */
+	LOCKSTEP_MEMORY,    /* ... or what they wrote to memory */
+	LOCKSTEP_LOST,	    /* the follower does not come to where the leader is */
 };
 
 enum lockstep_kind {

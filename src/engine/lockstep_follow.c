@@ -2,8 +2,7 @@
  * The follower: on to where the leader is, by counting, by breakpoints or to the next exit; and the
  * comparison there.
  */
-#include <time.h>
-
+#include "bus/clock.h"
 #include "engine/lockstep_parts.h"
 
 #define COMPARED VCPU_ALL
@@ -13,15 +12,6 @@
 #define LOST_NS_INSN 5000u
 #define LOST_NS 10000000000ull
 #define TRY_NS 1000000000u /* to meet where the leader has not come to an exit */
-
-static uint64_t
-host_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
-}
 
 static uint64_t
 follower_distance(struct pair *p)
@@ -47,6 +37,20 @@ lockstep_found(struct pair *p, enum lockstep_what what)
 		r->side[i].name = p->ls->engines[i]->name;
 }
 
+/* What the leader did where the follower did something else. */
+static void
+tell_leader(struct pair *p)
+{
+	struct lockstep_side *leader = &p->ls->report.side[LOCKSTEP_LEADER];
+
+	leader->has_access = p->next < p->nlog;
+	leader->has_exit = !leader->has_access;
+	if (leader->has_access)
+		leader->access = p->log[p->next];
+	else
+		leader->exit = lockstep_leader(p)->exit.kind;
+}
+
 static struct lockstep_access
 not_the_same(struct pair *p, const struct lockstep_access *access, enum lockstep_what what)
 {
@@ -56,13 +60,7 @@ not_the_same(struct pair *p, const struct lockstep_access *access, enum lockstep
 		lockstep_found(p, what);
 		r->side[LOCKSTEP_FOLLOWER].has_access = true;
 		r->side[LOCKSTEP_FOLLOWER].access = *access;
-		if (p->next < p->nlog) {
-			r->side[LOCKSTEP_LEADER].has_access = true;
-			r->side[LOCKSTEP_LEADER].access = p->log[p->next];
-		} else {
-			r->side[LOCKSTEP_LEADER].has_exit = true;
-			r->side[LOCKSTEP_LEADER].exit = lockstep_leader(p)->exit.kind;
-		}
+		tell_leader(p);
 	}
 	vcpu_stop(lockstep_follower(p));
 	return ((struct lockstep_access){.value = UINT64_MAX});
@@ -151,13 +149,7 @@ differing_exit(struct pair *p, enum lockstep_what what)
 	struct lockstep_report *r = &p->ls->report;
 
 	lockstep_found(p, what);
-	if (p->next < p->nlog) {
-		r->side[LOCKSTEP_LEADER].has_access = true;
-		r->side[LOCKSTEP_LEADER].access = p->log[p->next];
-	} else {
-		r->side[LOCKSTEP_LEADER].has_exit = true;
-		r->side[LOCKSTEP_LEADER].exit = lockstep_leader(p)->exit.kind;
-	}
+	tell_leader(p);
 	r->side[LOCKSTEP_FOLLOWER].has_exit = true;
 	r->side[LOCKSTEP_FOLLOWER].exit = lockstep_follower(p)->exit.kind;
 }

@@ -175,6 +175,7 @@ leader_write_cr8(void *opaque, uint64_t value)
 {
 	struct pair *p = opaque;
 	const struct apic_port *apic = &p->outer->world.apic;
+
 	p->own = true;
 	apic->write_cr8(apic->opaque, value);
 	p->own = false;
