@@ -11,9 +11,18 @@
 
 #include "console/picture.h"
 
-#define NO_PNG "%s: this build has no libpng, hence no PNG; PPM and text it has"
+#define NO_PNG "this build has no libpng, hence no PNG; PPM and text it has"
 
 static const char *const names[] = {[SHOT_TXT] = "txt", [SHOT_PPM] = "ppm", [SHOT_PNG] = "png"};
+
+/* FILE: WHY, in ERR. Of a long name the end is left out, never of the reason. */
+static void
+tell(char *err, size_t errlen, const char *file, const char *why)
+{
+	size_t taken = strlen(why) + sizeof(": ");
+
+	snprintf(err, errlen, "%.*s: %s", errlen > taken ? (int)(errlen - taken) : 0, file, why);
+}
 
 int
 shot_format(const char *name)
@@ -37,10 +46,10 @@ shot_format_of_file(const char *file, char *err, size_t errlen)
 	int format = suffix != NULL && suffix != file ? shot_format(suffix + 1) : -1;
 
 	if (format < 0)
-		snprintf(err, errlen, "%s: a screen's name ends in .txt, .png or .ppm", file);
+		tell(err, errlen, file, "a screen's name ends in .txt, .png or .ppm");
 	if (format != SHOT_PNG || picture_has_png())
 		return (format);
-	snprintf(err, errlen, NO_PNG, file);
+	tell(err, errlen, file, NO_PNG);
 	return (-1);
 }
 
@@ -65,6 +74,17 @@ encode(const struct screen *screen, enum shot_format format, struct picture_file
 	rc = format == SHOT_PNG ? picture_png(&picture, out) : picture_ppm(&picture, out);
 	picture_free(&picture);
 	return (rc);
+}
+
+/* Remove what was begun; of a symbolic link what it leads to. */
+static void
+remove_half(const char *file)
+{
+	char *real = realpath(file, NULL);
+
+	if (real != NULL)
+		unlink(real);
+	free(real);
 }
 
 static int
@@ -103,7 +123,7 @@ write_file(const char *file, const struct picture_file *data)
 		rc = -1;
 	}
 	if (rc != 0 && regular)
-		unlink(file);
+		remove_half(file);
 	errno = error;
 	return (rc);
 }
@@ -116,19 +136,16 @@ shot_write(const struct screen *screen, const char *file, enum shot_format forma
 	int rc;
 
 	if (!screen->text && format == SHOT_TXT) {
-		snprintf(err, errlen, "%s: the screen is in a graphics mode, it has no text", file);
+		tell(err, errlen, file, "the screen is in a graphics mode, it has no text");
 		return (-1);
 	}
 	if (encode(screen, format, &data) != 0) {
-		if (errno == ENOTSUP)
-			snprintf(err, errlen, NO_PNG, file);
-		else
-			snprintf(err, errlen, "%s: %s", file, strerror(errno));
+		tell(err, errlen, file, errno == ENOTSUP ? NO_PNG : strerror(errno));
 		return (-1);
 	}
 	rc = write_file(file, &data);
 	if (rc != 0)
-		snprintf(err, errlen, "%s: %s", file, strerror(errno));
+		tell(err, errlen, file, strerror(errno));
 	free(data.data);
 	return (rc);
 }

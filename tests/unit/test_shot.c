@@ -153,21 +153,54 @@ full_device(void **state)
 	assert_int_equal(unlink(path), 0); /* a device's name is not removed */
 }
 
-/* A disk that gets full in the middle: no half file stays. */
+/* A disk that gets full in the middle of the file NAME. */
 static void
-full_disk(void **state)
+fill_disk(const char *name)
 {
 	struct rlimit before, limit;
 
-	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
 	limit = (struct rlimit){.rlim_cur = 1000, .rlim_max = before.rlim_max};
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	assert_int_equal(write_to("half.ppm", SHOT_PPM), -1);
+	assert_int_equal(write_to(name, SHOT_PPM), -1);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+
+/* No half file stays. */
+static void
+full_disk(void **state)
+{
+	(void)state;
+	fill_disk("half.ppm");
 	assert_non_null(strstr(err, "half.ppm: File too large"));
 	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* Nor one that a link leads to; the link does. */
+static void
+full_disk_by_a_link(void **state)
+{
+	(void)state;
+	assert_int_equal(symlink("half.ppm", in_folder("link.ppm")), 0);
+	fill_disk("link.ppm");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(access(in_folder("half.ppm"), F_OK), -1);
+}
+
+/* The reason is told however long the name is. */
+static void
+a_long_name(void **state)
+{
+	char name[400];
+
+	(void)state;
+	memset(name, 'x', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(shot_write(&screen, name, SHOT_TXT, err, sizeof(err)), -1);
+	assert_non_null(strstr(err, "xxx: File name too long"));
+	assert_int_equal(shot_format_of_file(name, err, sizeof(err)), -1);
+	assert_non_null(strstr(err, "xxx: a screen's name ends in .txt, .png or .ppm"));
 }
 
 /* A pipe that nobody reads holds nobody up. */
@@ -192,6 +225,8 @@ main(void)
 	    CASE(graphics_mode),
 	    CASE(full_device),
 	    CASE(full_disk),
+	    CASE(full_disk_by_a_link),
+	    CASE(a_long_name),
 	    CASE(a_pipe),
 	};
 
