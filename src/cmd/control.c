@@ -2,6 +2,7 @@
  * Commands for a VM that runs, from another terminal: screen, type, stop, cont, reset, quit. Each
  * asks the VM's runner, by its control socket.
  */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,15 +56,19 @@ run_plain(
 	return (STATUS_OK);
 }
 
-/* FILE, or NULL: the VM's runner, which writes it, is in another folder. To be freed. */
+/*
+ * FILE from the root: the VM's runner, which writes it, is in another folder. To be freed; or NULL
+ * with errno.
+ */
 static char *
 absolute(const char *file)
 {
-	char *folder = file[0] == '/' ? strdup("") : getcwd(NULL, 0);
-	char *path = NULL;
+	char *folder, *path = NULL;
 
-	if (folder != NULL &&
-	    asprintf(&path, "%s%s%s", folder, file[0] == '/' ? "" : "/", file) < 0)
+	if (file[0] == '/')
+		return (strdup(file));
+	folder = getcwd(NULL, 0);
+	if (folder != NULL && asprintf(&path, "%s/%s", folder, file) < 0)
 		path = NULL;
 	free(folder);
 	return (path);
@@ -86,7 +91,7 @@ write_screen(const struct control_verb *verb, struct control_link *link, const c
 			shot_format_name((enum shot_format)format)),
 		    &err);
 	else
-		vmm_fail(&err, 0, "%s: out of memory", file);
+		vmm_fail(&err, errno, "%s: %s", file, strerror(errno));
 	free(path);
 	if (result == NULL)
 		return (fail(verb, &err));

@@ -16,7 +16,7 @@ static const struct command commands[] = {
     {"destroy", cmd_destroy, "destroy VMs"},
     {"check", cmd_check, "check a vCPU as VM entry does"},
     {"explain", cmd_explain, "tell why a guest died"},
-    {"screen", cmd_control, "print a running VM's screen"},
+    {"screen", cmd_control, "print a running VM's screen, or keep it as a file"},
     {"type", cmd_control, "type on a running VM's keyboard"},
     {"stop", cmd_control, "hold a running VM"},
     {"cont", cmd_control, "let it go on"},
