@@ -106,6 +106,7 @@ belongs(int option, bool lockstep)
 	case OPT_ENGINE:
 	case OPT_CLOCK: /* guest time is that of the instructions */
 	case OPT_GDB:
+	case OPT_VERBOSE:
 		return (!lockstep);
 	case OPT_ENGINES:
 		return (lockstep);
@@ -120,7 +121,8 @@ boot_help(bool lockstep)
 	printf("usage: %s\n", synopsis(lockstep));
 	printf("  %-28s %s\n", "-m SIZE", "memory: MB, or with K, M, G (default 256)");
 	printf("  %-28s %s\n", "-c N", "vCPUs: 1");
-	printf("  %-28s %s\n", "-v", "tell which engine was chosen, and why");
+	if (belongs(OPT_VERBOSE, lockstep))
+		printf("  %-28s %s\n", "-v", "tell which engine was chosen, and why");
 	for (size_t i = 0; i < OPTIONS; i++) {
 		char left[64];
 
@@ -386,6 +388,7 @@ int
 boot_parse(int argc, char **argv, struct lockstep *lockstep, struct boot_options *opts)
 {
 	struct option options[OPTIONS + 1] = {0};
+	const char *letters = lockstep != NULL ? "m:c:h" : "m:c:hv";
 	int option, index = 0, status = STATUS_OK;
 	size_t n = 0;
 
@@ -404,7 +407,7 @@ boot_parse(int argc, char **argv, struct lockstep *lockstep, struct boot_options
 	opterr = 0;
 	optind = 1;
 	while (status == STATUS_OK &&
-	    (option = getopt_long(argc, argv, "m:c:hv", options, &index)) != -1) {
+	    (option = getopt_long(argc, argv, letters, options, &index)) != -1) {
 		if (option == '?')
 			return (cmd_error(opts->command,
 			    "%s: unknown option, or its argument is missing (--help tells more)",

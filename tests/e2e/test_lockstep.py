@@ -82,8 +82,8 @@ def test_script(host):
 
 def test_planes_of_the_vga(host):
     """Glyphs go through the window at A0000 to planes; text, which is there too, to memory."""
-    result = lockstep(host, "--wait-for", "AB", GUESTS / "fonts.img", "--timeout", "3")
-    assert result.returncode in (0, 124), result.stderr
+    result = lockstep(host, "--wait-for", "DONE", GUESTS / "fonts.img")
+    assert result.returncode == 0, result.stderr
     assert SAME in result.stderr
 
 
@@ -122,7 +122,7 @@ def test_instructions_one_by_one(host):
     assert "0000:7C00" in (host.folder / "trace.txt").read_text()
 
 
-@pytest.mark.parametrize("option", ["--gdb=0", "--clock=host", "--engine=soft"])
+@pytest.mark.parametrize("option", ["--gdb=0", "--clock=host", "--engine=soft", "-v"])
 def test_options_of_boot_alone(host, option):
     refused(lockstep(host, option, GUESTS / "debug-exit.img"), option.split("=", maxsplit=1)[0])
 
