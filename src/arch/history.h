@@ -54,11 +54,20 @@ struct cpu_branch {
 	uint32_t pad;
 };
 
+/* What is missing of a death, on an engine that was not told of it. */
+enum history_gap {
+	HISTORY_WHOLE,
+	HISTORY_NO_FAULTS, /* the exceptions that led there */
+	HISTORY_NO_STATE,  /* and the registers: those there are are of the last entry */
+};
+
 struct vcpu_history {
 	struct cpu_fault faults[HISTORY_FAULTS]; /* the newest last */
 	struct cpu_branch branches[HISTORY_BRANCHES];
 	uint32_t nfaults;
 	uint32_t nbranches;
+	uint32_t gap; /* enum history_gap */
+	uint32_t pad;
 };
 
 #endif

@@ -176,10 +176,8 @@ kvm_find_death(struct vcpu *vcpu)
 		*vcpu->state = a->state;
 		vcpu->exit.instruction_length = a->vcpu.exit.instruction_length;
 	} else {
-		memset(&k->history, 0, sizeof(k->history));
-		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s",
-		    reset ? "KVM forgot the registers: these are those of its last entry"
-			  : "KVM does not tell which exceptions led to it");
+		k->history =
+		    (struct vcpu_history){.gap = reset ? HISTORY_NO_STATE : HISTORY_NO_FAULTS};
 	}
 	free(a);
 }

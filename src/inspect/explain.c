@@ -178,6 +178,13 @@ tell_shutdown(FILE *out, const struct subject *s, const struct replay *r)
 	struct cpu_fault chain[HISTORY_FAULTS];
 	unsigned n = recorded_chain(s, chain);
 
+	if (s->has_history && s->history.cpu.gap == HISTORY_NO_STATE) {
+		fprintf(out,
+		    "why: cannot be told: KVM forgot the registers when the guest died, these are "
+		    "those of its last entry, and the built-in CPU does not die from there; try "
+		    "--engine soft\n");
+		return;
+	}
 	if (r->died) {
 		if (r->supposed)
 			fprintf(out,
@@ -195,6 +202,10 @@ tell_shutdown(FILE *out, const struct subject *s, const struct replay *r)
 		fprintf(out,
 		    "why: cannot be told without memory: the instruction at RIP is not in a "
 		    "dump\n");
+	} else if (s->has_history && s->history.cpu.gap == HISTORY_NO_FAULTS) {
+		fprintf(out,
+		    "why: cannot be told: KVM does not tell which exceptions led to it, and the "
+		    "built-in CPU does not die there; try --engine soft\n");
 	} else {
 		fprintf(out,
 		    "why: the instruction at RIP runs by itself: an interrupt that came "

@@ -133,7 +133,7 @@ struct machine_counts {
 #define MACHINE_COUNTS_VERSION 1
 
 #define MACHINE_HISTORY_ID "history"
-#define MACHINE_HISTORY_VERSION 1
+#define MACHINE_HISTORY_VERSION 2
 
 struct machine {
 	struct machine_config config;
