@@ -3,7 +3,7 @@
 
 #include "fake_kvm.h"
 
-#define RUNS 1000
+#define RUNS 300
 #define LATEST_NS 60000 /* after the run began */
 
 static struct fake_board board;
