@@ -307,9 +307,51 @@ take_engines(struct boot_options *opts, const char *text)
 	return (cmd_error(opts->command, "--engines %s: must be soft,kvm or soft,soft", text));
 }
 
+/* Options that are kept as they are given. False: OPTION is none of them. */
+static bool
+keep_option(struct boot_options *opts, int option, const char *text)
+{
+	switch (option) {
+	case OPT_GDB:
+		opts->gdb = text;
+		return (true);
+	case OPT_TRACE:
+		opts->trace = text;
+		return (true);
+	case OPT_STATS:
+		opts->stats = text;
+		return (true);
+	case OPT_KERNEL:
+		opts->kernel = text;
+		return (true);
+	case OPT_INITRD:
+		opts->initrd = text;
+		return (true);
+	case OPT_APPEND:
+		opts->append = text;
+		return (true);
+	case OPT_EPHEMERAL:
+		opts->ephemeral = true;
+		return (true);
+	case OPT_NO_REBOOT:
+		opts->no_reboot = true;
+		return (true);
+	case OPT_VERBOSE:
+		opts->engine.verbose = true;
+		return (true);
+	case OPT_HELP:
+		opts->help = true;
+		return (true);
+	default:
+		return (false);
+	}
+}
+
 static int
 take_option(struct boot_options *opts, int option, const char *name, char *text)
 {
+	if (keep_option(opts, option, text))
+		return (STATUS_OK);
 	switch (option) {
 	case OPT_MEMORY:
 		return (take_memory(opts, text));
@@ -347,36 +389,6 @@ take_option(struct boot_options *opts, int option, const char *name, char *text)
 		return (take_timeout(opts, text));
 	case OPT_DEBUG_EXIT:
 		return (take_debug_exit(opts, text));
-	case OPT_GDB:
-		opts->gdb = text;
-		return (STATUS_OK);
-	case OPT_TRACE:
-		opts->trace = text;
-		return (STATUS_OK);
-	case OPT_STATS:
-		opts->stats = text;
-		return (STATUS_OK);
-	case OPT_KERNEL:
-		opts->kernel = text;
-		return (STATUS_OK);
-	case OPT_INITRD:
-		opts->initrd = text;
-		return (STATUS_OK);
-	case OPT_APPEND:
-		opts->append = text;
-		return (STATUS_OK);
-	case OPT_EPHEMERAL:
-		opts->ephemeral = true;
-		return (STATUS_OK);
-	case OPT_NO_REBOOT:
-		opts->no_reboot = true;
-		return (STATUS_OK);
-	case OPT_VERBOSE:
-		opts->engine.verbose = true;
-		return (STATUS_OK);
-	case OPT_HELP:
-		opts->help = true;
-		return (STATUS_OK);
 	case OPT_MISSING:
 		return (cmd_error(opts->command, "--%s: not in this build", name));
 	default:
