@@ -130,7 +130,10 @@ struct engine_ops {
 	void (*raise_nmi)(struct vcpu *vcpu);
 	/* Instructions retired since creation; of timed engines those that ran alone. */
 	uint64_t (*instructions)(const struct vcpu *vcpu);
-	/* A debugger's breakpoints from now on. 0, or -1: too many, or of a kind not to be had. */
+	/*
+	 * A debugger's breakpoints from now on. 0, or -1: too many, or of a kind not to be had. LIST is
+	 * never NULL, even if N is 0.
+	 */
 	int (*watch)(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n);
 	/* What the CPU did last, as far as the engine sees it. */
 	void (*history)(const struct vcpu *vcpu, struct vcpu_history *out);

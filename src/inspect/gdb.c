@@ -53,7 +53,7 @@ drop_client(struct gdb *g)
 	g->no_ack = false;
 	g->leave = true;
 	g->nbreaks = 0;
-	vcpu_watch(&g->m->vcpu, NULL, 0);
+	vcpu_watch(&g->m->vcpu, g->breaks, 0);
 }
 
 static void
