@@ -42,3 +42,13 @@ vcpu_state_reset(struct vcpu_state *state, uint32_t signature)
 	state->msr.misc_enable = MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_MONITOR;
 	fpu_reset(&state->fpu);
 }
+
+uint64_t
+vcpu_linear_rip(const struct vcpu_state *state)
+{
+	const struct x86_segment *cs = &state->sregs.seg[SEG_CS];
+
+	if ((state->sregs.efer & EFER_LMA) && (cs->access & AR_L))
+		return (state->gpr.rip);
+	return ((uint32_t)(cs->base + state->gpr.rip));
+}

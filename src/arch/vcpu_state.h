@@ -142,5 +142,7 @@ struct vcpu_state {
  * CR0 = 60000010h, EDX = 600h family/model signature given by the caller.
  */
 void vcpu_state_reset(struct vcpu_state *state, uint32_t signature);
+/* The linear address of the instruction at CS:RIP (SDM vol. 1, 3.4.2.1, for 64-bit mode). */
+uint64_t vcpu_linear_rip(const struct vcpu_state *state);
 
 #endif

@@ -11,11 +11,7 @@
 
 #include "engine/kvm.h"
 
-/* The shortest time slice: shorter ones could end before the guest ran at all. */
-#define SLICE_MIN_NS 100000ull
-#define NS 1000000000ull
 #define NO_ADDRESS UINT64_MAX
-#define SIGNAL_SET_SIZE 8 /* the kernel's sigset_t */
 
 int
 kvm_failed(struct vcpu *vcpu, const char *what)
@@ -32,96 +28,6 @@ kvm_failed(struct vcpu *vcpu, const char *what)
 	}
 	snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s: %s%s", what, why, advice);
 	return (-1);
-}
-
-/* --- the thread and its time ------------------------------------------------------------------------- */
-
-static void
-ignore_signal(int number)
-{
-	(void)number;
-}
-
-/*
- * KVM_KICK_SIGNAL ends KVM_RUN, and does nothing outside of it: not even when the caller of run()
- * puts back a signal mask of before.
- */
-static int
-set_signal_mask(struct vcpu *vcpu)
-{
-	struct kvm_engine *k = vcpu->engine;
-	union {
-		struct kvm_signal_mask head;
-		uint8_t room[sizeof(struct kvm_signal_mask) + SIGNAL_SET_SIZE];
-	} mask = {.head.len = SIGNAL_SET_SIZE};
-	const struct sigaction action = {.sa_handler = ignore_signal, .sa_flags = SA_RESTART};
-	sigset_t set;
-
-	if (sigaction(KVM_KICK_SIGNAL, &action, NULL) != 0)
-		return (kvm_failed(vcpu, "sigaction"));
-	pthread_sigmask(SIG_SETMASK, NULL, &set);
-	sigdelset(&set, KVM_KICK_SIGNAL);
-	memcpy(mask.head.sigset, &set, SIGNAL_SET_SIZE);
-	return (ioctl(k->cpu, KVM_SET_SIGNAL_MASK, &mask.head) != 0
-		? kvm_failed(vcpu, "KVM_SET_SIGNAL_MASK")
-		: 0);
-}
-
-/* Make this thread the one that runs the vCPU. */
-static int
-take_thread(struct vcpu *vcpu)
-{
-	struct kvm_engine *k = vcpu->engine;
-	sigset_t kick;
-	struct sigevent event = {
-	    .sigev_notify = SIGEV_THREAD_ID,
-	    .sigev_signo = KVM_KICK_SIGNAL,
-	    ._sigev_un._tid = gettid(),
-	};
-
-	sigemptyset(&kick);
-	sigaddset(&kick, KVM_KICK_SIGNAL);
-	pthread_sigmask(SIG_BLOCK, &kick, NULL);
-	if (k->has_thread && pthread_equal(k->thread, pthread_self()))
-		return (0);
-	if (k->has_thread)
-		timer_delete(k->timer);
-	k->has_thread = false;
-	if (set_signal_mask(vcpu) != 0)
-		return (-1);
-	if (timer_create(CLOCK_MONOTONIC, &event, &k->timer) != 0)
-		return (kvm_failed(vcpu, "timer_create"));
-	k->thread = pthread_self();
-	k->has_thread = true;
-	return (0);
-}
-
-/* After BUDGET instructions' worth of host time a signal ends KVM_RUN; UINT64_MAX: never. */
-static void
-start_slice(struct kvm_engine *k, uint64_t budget)
-{
-	struct itimerspec when = {0};
-	uint64_t ns = budget * ENGINE_INSTRUCTION_NS;
-
-	if (budget <= UINT64_MAX / ENGINE_INSTRUCTION_NS) {
-		ns = ns < SLICE_MIN_NS ? SLICE_MIN_NS : ns;
-		when.it_value.tv_sec = (time_t)(ns / NS);
-		when.it_value.tv_nsec = (long)(ns % NS);
-	}
-	timer_settime(k->timer, 0, &when, NULL);
-}
-
-/* Signals that came are no longer of use: the next KVM_RUN must not end by them. */
-static void
-drain_signals(void)
-{
-	const struct timespec now = {0};
-	sigset_t kick;
-
-	sigemptyset(&kick);
-	sigaddset(&kick, KVM_KICK_SIGNAL);
-	while (sigtimedwait(&kick, NULL, &now) > 0)
-		continue;
 }
 
 /* --- entering the guest --------------------------------------------------------------------------------- */
@@ -374,90 +280,7 @@ turn(struct vcpu *vcpu)
 	return (false);
 }
 
-/* --- debugging --------------------------------------------------------------------------------------------- */
-
-#define DEBUG_REGISTERS 4
-
-/* DR7's bits for WATCH as breakpoint I (SDM vol. 3B, 17.2.4). */
-static uint64_t
-dr7_of(const struct cpu_watch *watch, unsigned i)
-{
-	uint64_t type = watch->kinds & WATCH_READ ? 3 : watch->kinds & WATCH_WRITE ? 1 : 0;
-	uint64_t length = type == 0 ? 0 : watch->bytes == 8 ? 2 : watch->bytes - 1;
-
-	return (2ull << i * 2 | (type | length << 2) << (16 + i * 4));
-}
-
-static uint64_t
-linear_rip(const struct vcpu_state *s)
-{
-	const struct x86_segment *cs = &s->sregs.seg[SEG_CS];
-	bool flat = (s->sregs.efer & EFER_LMA) && (cs->access & AR_L);
-
-	return (s->gpr.rip + (flat ? 0 : cs->base));
-}
-
-/* Whether WATCH stops before the instruction at the linear address AT. */
-static bool
-stops_at(const struct cpu_watch *watch, uint64_t at)
-{
-	return ((watch->kinds & WATCH_EXEC) && watch->address == at);
-}
-
-/* Have the processor step, and stop at breakpoints, but those at EXCEPT; or neither. */
-static bool
-set_debug(struct vcpu *vcpu, bool step, uint64_t except)
-{
-	struct kvm_engine *k = vcpu->engine;
-	struct kvm_guest_debug debug = {0};
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < k->nwatches; i++) {
-		if (k->watch[i].kinds & WATCH_PORT)
-			continue;
-		/* exit_debug() counts on each having a register. */
-		debug.arch.debugreg[n] = k->watch[i].address;
-		if (!stops_at(&k->watch[i], except))
-			debug.arch.debugreg[7] |= dr7_of(&k->watch[i], n);
-		n++;
-	}
-	if (n > 0)
-		debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
-	if (step)
-		debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
-	if (debug.control == 0 && k->debug == 0)
-		return (true);
-	k->debug = debug.control;
-	return (ioctl(k->cpu, KVM_SET_GUEST_DEBUG, &debug) == 0 ||
-	    kvm_failed(vcpu, "KVM_SET_GUEST_DEBUG") == 0);
-}
-
-/* Breakpoints that the processor can watch: four, of 1, 2, 4 or 8 bytes. */
-static int
-kvm_watch(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n)
-{
-	struct kvm_engine *k = vcpu->engine;
-	unsigned registers = 0;
-
-	if (n > CPU_WATCH_MAX)
-		return (-1);
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t bytes = list[i].bytes;
-
-		if (list[i].kinds & WATCH_PORT)
-			continue;
-		if (!(list[i].kinds & WATCH_EXEC) &&
-		    (bytes == 0 || bytes > 8 || (bytes & (bytes - 1)) != 0 ||
-			list[i].address % bytes != 0))
-			return (-1);
-		registers++;
-	}
-	if (registers > DEBUG_REGISTERS)
-		return (-1);
-	memcpy(k->watch, list, n * sizeof(*list));
-	k->nwatches = n;
-	return (0);
-}
+/* --- running on ------------------------------------------------------------------------------------------ */
 
 /* Enter until an exit ends the run, or with STEP until one instruction is done. */
 static bool
@@ -485,17 +308,17 @@ pass_breakpoint(struct vcpu *vcpu, bool step)
 	bool stands = false;
 
 	if (k->nwatches == 0)
-		return (set_debug(vcpu, step, NO_ADDRESS));
+		return (kvm_set_debug(vcpu, step, NO_ADDRESS));
 	kvm_pull_groups(vcpu, VCPU_GPR | VCPU_SREGS);
-	at = linear_rip(vcpu->state);
+	at = vcpu_linear_rip(vcpu->state);
 	for (unsigned i = 0; i < k->nwatches; i++)
-		stands |= stops_at(&k->watch[i], at);
+		stands |= kvm_stops_at(&k->watch[i], at);
 	if (!stands || step)
-		return (set_debug(vcpu, step, at));
-	if (!set_debug(vcpu, true, at))
+		return (kvm_set_debug(vcpu, step, at));
+	if (!kvm_set_debug(vcpu, true, at))
 		return (false);
 	k->stepped = false;
-	return ((go(vcpu, true) || k->stepped) && set_debug(vcpu, false, NO_ADDRESS));
+	return ((go(vcpu, true) || k->stepped) && kvm_set_debug(vcpu, false, NO_ADDRESS));
 }
 
 /* --- the operations ------------------------------------------------------------------------------------------ */
@@ -545,15 +368,15 @@ kvm_run_vcpu(struct vcpu *vcpu, uint64_t budget)
 		return;
 	vcpu->exit = (struct engine_exit_info){.kind = ENGINE_CANCELED};
 	k->stopped = false;
-	if (take_thread(vcpu) != 0) {
+	if (kvm_take_thread(vcpu) != 0) {
 		finish(vcpu);
 		return;
 	}
-	start_slice(k, step ? UINT64_MAX : budget);
+	kvm_start_slice(k, step ? UINT64_MAX : budget);
 	if (pass_breakpoint(vcpu, step))
 		go(vcpu, step);
-	start_slice(k, UINT64_MAX);
-	drain_signals();
+	kvm_start_slice(k, UINT64_MAX);
+	kvm_drain_signals();
 	finish(vcpu);
 	k->steps += step && vcpu->counts.signals == signals;
 }

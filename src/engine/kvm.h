@@ -3,6 +3,8 @@
  *
  *	kvm.c		the engine's operations and the run loop
  *	kvm_exit.c	what each exit of KVM_RUN asks for
+ *	kvm_time.c	the thread, time slices, kicks
+ *	kvm_debug.c	breakpoints and steps
  *	kvm_vm.c	making and ending the VM and its one vCPU, CPUID, MSR filter
  *	kvm_state.c	struct vcpu_state to and from KVM's structures, by groups
  *	kvm_slots.c	the memory map as KVM's memory slots
@@ -73,7 +75,6 @@ struct kvm_engine {
 	bool has_xcrs;
 	uint64_t steps; /* instructions that ran alone */
 	struct kvm_slot slots[KVM_SLOTS_MAX];
-	unsigned slots_made; /* so many numbers have been in use */
 	bool map_changed;
 
 	struct cpu_watch watch[CPU_WATCH_MAX];
@@ -99,7 +100,6 @@ struct kvm_engine {
 	uint64_t answer;  /* that the last IN got */
 	int entry_vector; /* of the interrupt that was injected; -1: none */
 	struct vcpu_history history;
-	bool death_unknown;
 };
 
 /* kvm_vm.c */
@@ -130,6 +130,20 @@ bool kvm_lend(struct vcpu *vcpu);
 
 /* kvm_death.c. KVM reported a shutdown: bring the state of the death, and its history. */
 void kvm_find_death(struct vcpu *vcpu);
+
+/* kvm_time.c. Make this thread the one that runs the vCPU. 0, or -1 as above. */
+int kvm_take_thread(struct vcpu *vcpu);
+/* After BUDGET instructions' worth of host time a signal ends KVM_RUN; UINT64_MAX: never. */
+void kvm_start_slice(struct kvm_engine *k, uint64_t budget);
+/* Signals that came are no longer of use: the next KVM_RUN must not end by them. */
+void kvm_drain_signals(void);
+
+/* kvm_debug.c. The engine's watch(): four, of 1, 2, 4 or 8 bytes, beside those of ports. */
+int kvm_watch(struct vcpu *vcpu, const struct cpu_watch *list, unsigned n);
+/* Have the processor step, and stop at breakpoints, but those at EXCEPT; or neither. */
+bool kvm_set_debug(struct vcpu *vcpu, bool step, uint64_t except);
+/* Whether WATCH stops before the instruction at the linear address AT. */
+bool kvm_stops_at(const struct cpu_watch *watch, uint64_t at);
 
 /* kvm.c. ENGINE_ERROR: the system call WHAT failed with errno. Returns -1. */
 int kvm_failed(struct vcpu *vcpu, const char *what);

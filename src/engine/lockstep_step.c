@@ -24,28 +24,18 @@ lockstep_step(struct vcpu *vcpu)
 	}
 }
 
-static uint64_t
-linear_rip(const struct vcpu_state *s)
-{
-	const struct x86_segment *cs = &s->sregs.seg[SEG_CS];
-
-	if ((s->sregs.efer & EFER_LMA) && (cs->access & AR_L))
-		return (s->gpr.rip);
-	return ((uint32_t)(cs->base + s->gpr.rip));
-}
-
 void
 lockstep_run_to(struct vcpu *vcpu, const struct vcpu_state *point, uint64_t budget)
 {
 	const struct cpu_watch watch = {
-	    .address = linear_rip(point), .bytes = 1, .kinds = WATCH_EXEC};
+	    .address = vcpu_linear_rip(point), .bytes = 1, .kinds = WATCH_EXEC};
 
 	/*
 	 * It may stand there already. Elsewhere RF would hide the breakpoint, if the next instruction
 	 * is one that the engine emulates: not all clear RF then.
 	 */
 	vcpu_pull(vcpu, VCPU_GPR | VCPU_SREGS);
-	if (linear_rip(vcpu->state) == watch.address)
+	if (vcpu_linear_rip(vcpu->state) == watch.address)
 		vcpu->state->gpr.rflags |= RFLAGS_RF;
 	else
 		vcpu->state->gpr.rflags &= ~(uint64_t)RFLAGS_RF;

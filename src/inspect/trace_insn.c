@@ -8,11 +8,6 @@
 
 static const char *const names[GPR_COUNT] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
-static uint64_t
-linear(const struct vcpu_state *s)
-{
-	return ((disasm_bits(s) == 64 ? 0 : s->sregs.seg[SEG_CS].base) + s->gpr.rip);
-}
 
 static bool
 selected(const struct tracer *t, uint64_t at)
@@ -33,7 +28,7 @@ fetch(const struct tracer *t, uint8_t *code)
 
 	s.state.sregs = t->m->state->sregs;
 	s.state.gpr = t->m->state->gpr;
-	return (walk_read(&s, linear(t->m->state), code, DISASM_MAX));
+	return (walk_read(&s, vcpu_linear_rip(t->m->state), code, DISASM_MAX));
 }
 
 /* Keep what is about to run. */
@@ -50,7 +45,7 @@ tracer_insn_before(void *opaque)
 
 	t->insn[0] = '\0';
 	vcpu_pull(&t->m->vcpu, VCPU_GPR | VCPU_SREGS);
-	if (s->events.activity != VCPU_ACTIVE || !selected(t, linear(s)))
+	if (s->events.activity != VCPU_ACTIVE || !selected(t, vcpu_linear_rip(s)))
 		return;
 	t->gpr = s->gpr;
 	t->sregs = s->sregs;
