@@ -74,18 +74,7 @@ go:	cli
 	mov	al, 0xff		# the 8259s are silent
 	out	0x21, al
 	out	0xa1, al
-	lgdt	[gdt_pointer]
-	mov	eax, cr0
-	or	al, 1
-	mov	cr0, eax
-	ljmp	CODE, offset start32
-	.code32
-start32:
-	mov	ax, DATA
-	mov	ds, ax
-	mov	es, ax
-	mov	ss, ax
-	mov	esp, 0x7c00
+	to_protected 0x7c00
 	mov	edi, IDT		# all gates lead to handlers of 8 bytes each
 	mov	eax, offset handlers
 	mov	ecx, 256

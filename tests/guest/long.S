@@ -53,18 +53,7 @@
 	.endm
 
 go:	cli
-	lgdt	[gdt_pointer]
-	mov	eax, cr0
-	or	al, 1
-	mov	cr0, eax
-	ljmp	CODE32, offset start32
-	.code32
-start32:
-	mov	ax, DATA
-	mov	ds, ax
-	mov	es, ax
-	mov	ss, ax
-	mov	esp, STACK
+	to_protected STACK, CODE32
 	mov	edi, PML4		# an identity map by 2 MB, the second one by 4 KB
 	mov	ecx, 0x4000 / 4
 	xor	eax, eax

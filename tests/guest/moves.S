@@ -6,19 +6,8 @@
 	.equ SCREEN, 0xb8000 + 10 * 160
 	begin
 	cli
-	lgdt	[gdt_pointer]
 	lidt	[idt_pointer]
-	mov	eax, cr0
-	or	al, 1
-	mov	cr0, eax
-	ljmp	CODE, offset start32
-
-	.code32
-start32:	mov	ax, DATA
-	mov	ds, ax
-	mov	es, ax
-	mov	ss, ax
-	mov	esp, 0x7c00
+	to_protected 0x7c00
 	in	al, 0x21
 	and	al, 0xfe		# the timer alone
 	out	0x21, al

@@ -30,19 +30,8 @@
 
 
 go:	cli
-	lgdt	[gdt_pointer]
 	lidt	[idt_pointer]
-	mov	eax, cr0
-	or	al, 1
-	mov	cr0, eax
-	ljmp	CODE, offset start32
-	.code32
-start32:
-	mov	ax, DATA
-	mov	ds, ax
-	mov	es, ax
-	mov	ss, ax
-	mov	esp, KERNEL_STACK
+	to_protected KERNEL_STACK
 	call	make_idt
 	mov	ax, TSS
 	ltr	ax

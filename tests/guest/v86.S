@@ -39,19 +39,8 @@ go:	cli
 	.ifndef LENIENT
 	mov	dword ptr [0x30 * 4], offset redirected
 	.endif
-	lgdt	[gdt_pointer]
 	lidt	[idt_pointer]
-	mov	eax, cr0
-	or	al, 1
-	mov	cr0, eax
-	ljmp	CODE, offset start32
-	.code32
-start32:
-	mov	ax, DATA
-	mov	ds, ax
-	mov	es, ax
-	mov	ss, ax
-	mov	esp, STACK
+	to_protected STACK
 	call	make_idt
 	mov	ax, TSS
 	ltr	ax
