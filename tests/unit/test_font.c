@@ -28,7 +28,7 @@ is_blank(const uint8_t *rows, unsigned height)
 	return (true);
 }
 
-/* 00h, the space and FFh are; and no other two are alike but those that are alike on a PC. */
+/* 00h, the space and FFh are. */
 static void
 blanks(void **state)
 {
@@ -39,6 +39,7 @@ blanks(void **state)
 			    ch == 0x00 || ch == 0x20 || ch == 0xff);
 }
 
+/* No two others are alike. */
 static void
 all_differ(void **state)
 {
