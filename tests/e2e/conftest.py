@@ -115,9 +115,10 @@ class Host:
         return process
 
     def wait_running(self, vm):
-        """Wait until `hyve86 list` says that the VM runs."""
+        """Wait until `hyve86 list` says that the VM runs, and it can be talked to."""
         wait_until(lambda: any(line.split()[:1] == [vm] and "running" in line
                                for line in self.run("hyve86", "list").stdout.splitlines()))
+        wait_until((self.vms / vm / "control").exists)
 
     def image(self, name, size=None):
         """A copy of a test guest's image, for the test to write to; grown to SIZE."""
