@@ -8,13 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bus/clock.h"
 #include "engine/kvm.h"
 
 #define TRY_CHUNK 100000u   /* instructions between two looks at the clock */
 #define TRY_NS 500000000ull /* the longest attempt */
-#define NS 1000000000ull
 
 /* What KVM left after a shutdown on AMD: the registers of a reset. */
 static bool
@@ -46,15 +45,6 @@ struct attempt {
 	struct vcpu vcpu;
 	struct vmx vmx;
 };
-
-static uint64_t
-host_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ((uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec);
-}
 
 /* The instruction of the last exit is still to be finished: go behind it with what it was given. */
 static bool

@@ -9,7 +9,6 @@
 
 #include "engine/kvm.h"
 
-#define PAGE 4096ull
 #define A20_OFF_END (2 * MEMORY_A20)
 
 /* The next address above AT where the map may change, END at most. */

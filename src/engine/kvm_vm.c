@@ -302,6 +302,17 @@ map_changed(void *opaque, uint64_t gpa, uint64_t size)
 	k->map_changed = true;
 }
 
+static int
+listen_to_map(struct vcpu *vcpu)
+{
+	const struct memory_listener listener = {.changed = map_changed, .opaque = vcpu->engine};
+
+	if (memory_listen(vcpu->world.mem, &listener) == 0)
+		return (0);
+	errno = ENOSPC;
+	return (refuse(vcpu, "listening to the memory map", NULL));
+}
+
 /* The guest's processor is the host's: older ones only the built-in CPU can be. */
 static int
 check_world(struct vcpu *vcpu)
@@ -324,9 +335,7 @@ kvm_make(struct vcpu *vcpu)
 	k->map_changed = true;
 	k->had = k->dirty = VCPU_ALL;
 	if (check_world(vcpu) == 0 && open_device(vcpu) == 0 && check_capabilities(vcpu) == 0 &&
-	    make_vm(vcpu) == 0 && make_cpu(vcpu) == 0 &&
-	    memory_listen(vcpu->world.mem,
-		&(struct memory_listener){.changed = map_changed, .opaque = k}) == 0)
+	    make_vm(vcpu) == 0 && make_cpu(vcpu) == 0 && listen_to_map(vcpu) == 0)
 		return (0);
 	kvm_end(k);
 	vcpu->engine = NULL;

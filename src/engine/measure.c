@@ -107,7 +107,8 @@ engine_measure(const struct engine_ops *ops, char *why, size_t size)
 		    c->vcpu.exit.text[0] != '\0' ? c->vcpu.exit.text : strerror(errno));
 	else {
 		if (!run(c))
-			snprintf(why, size, "it does not run real mode: %s", c->vcpu.exit.text);
+			snprintf(why, size, "it does not run real mode: %s",
+			    c->vcpu.exit.text[0] != '\0' ? c->vcpu.exit.text : "the guest died");
 		else if (c->ended <= c->began)
 			snprintf(why, size, "it is too slow to be measured");
 		else
