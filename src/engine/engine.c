@@ -1,6 +1,8 @@
 /* The engine seam: thin calls through the engine's operations. */
 #include "engine/engine.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 int
@@ -16,6 +18,8 @@ vcpu_create(struct vcpu *vcpu, const struct engine_ops *ops, struct vcpu_state *
 	vcpu->entry_unchecked = true;
 	if (ops->create(vcpu) == 0)
 		return (0);
+	if (vcpu->exit.text[0] == '\0')
+		snprintf(vcpu->exit.text, sizeof(vcpu->exit.text), "%s", strerror(errno));
 	vcpu->ops = NULL;
 	return (-1);
 }
@@ -119,6 +123,15 @@ entry_failed(struct vcpu *vcpu, const struct vmx_rule *rule)
 	    .qualification = vmx_rule_qualification(rule),
 	    .rip = vcpu->state->gpr.rip,
 	};
+}
+
+void
+vcpu_exit_for_port(struct vcpu *vcpu, const struct engine_inout *io)
+{
+	vcpu->exit.kind = ENGINE_INOUT;
+	vcpu->exit.reason = VMX_EXIT_IO;
+	vcpu->exit.qualification = (io->bytes - 1u) | (io->in ? 8u : 0u) | (uint64_t)io->port << 16;
+	vcpu->exit.inout = *io;
 }
 
 void

@@ -107,7 +107,7 @@ struct engine_ops {
 	const char *name;
 	/* It cannot count instructions: a budget is host time, ENGINE_INSTRUCTION_NS for each. */
 	bool timed;
-	/* 0, or -1 with errno, and more of the reason in vcpu->exit.text if that is not empty. */
+	/* 0, or -1 with errno; vcpu->exit.text says more, or stays empty. */
 	int (*create)(struct vcpu *vcpu);
 	void (*destroy)(struct vcpu *vcpu);
 	/*
@@ -162,7 +162,7 @@ extern const struct engine_ops engine_lockstep; /* both: lockstep.h */
 
 /*
  * Prepare VCPU on engine OPS. STATE, VMX and what WORLD points to stay the caller's and must live
- * as long as the vCPU. 0, or -1 with errno: vcpu_destroy() does nothing then.
+ * as long as the vCPU. 0, or -1 with errno and the reason in VCPU->exit.text: vcpu_destroy() does nothing then.
  */
 int vcpu_create(struct vcpu *vcpu, const struct engine_ops *ops, struct vcpu_state *state,
     struct vmx *vmx, const struct engine_world *world, unsigned options);
@@ -190,6 +190,8 @@ int vcpu_written(struct vcpu *vcpu, uint64_t *pages);
  * exit when it fails. Whether the guest may run.
  */
 bool vcpu_enter(struct vcpu *vcpu);
+/* An access to a port that the caller answers (SDM vol. 3C, table 28-5). */
+void vcpu_exit_for_port(struct vcpu *vcpu, const struct engine_inout *io);
 /* Let vmmctl see vcpu->exit, if it is one of VT-x. */
 void vcpu_note_exit(struct vcpu *vcpu);
 

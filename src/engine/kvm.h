@@ -33,6 +33,7 @@
 #include "cpu/cpu.h"
 #include "engine/engine.h"
 
+#define KVM_BOARD_TSC_KHZ 1000000u /* the counter that world.tsc has */
 #define KVM_KICK_SIGNAL (SIGRTMIN + 5)
 /* Slots: RAM below and above 4 GB, cut where ROM, windows and devices lie over it. */
 #define KVM_SLOTS_MAX (2 * MEMORY_REGIONS_MAX + 4)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bus/clock.h"
 #include "engine/kvm.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -56,7 +57,7 @@ static void
 find_port_instruction(struct vcpu *vcpu)
 {
 	struct vcpu_state *s = vcpu->state;
-	uint64_t at = s->sregs.seg[SEG_CS].base + s->gpr.rip;
+	uint64_t at = vcpu_linear_rip(s);
 	unsigned length = port_instruction_at(vcpu, at);
 
 	for (unsigned back = 1; length == 0 && back <= 3; back++)
@@ -74,17 +75,13 @@ leave_for_port(struct vcpu *vcpu, const void *data)
 {
 	const struct kvm_engine *k = vcpu->engine;
 	const struct kvm_run *run = k->run;
-	bool in = run->io.direction == KVM_EXIT_IO_IN;
+	struct engine_inout io = {
+	    .port = run->io.port, .bytes = run->io.size, .in = run->io.direction == KVM_EXIT_IO_IN};
 
 	kvm_pull_groups(vcpu, VCPU_GPR | VCPU_SREGS);
-	vcpu->exit.kind = ENGINE_INOUT;
-	vcpu->exit.reason = VMX_EXIT_IO;
-	vcpu->exit.qualification =
-	    (run->io.size - 1u) | (in ? 8u : 0u) | (uint64_t)run->io.port << 16;
-	vcpu->exit.inout =
-	    (struct engine_inout){.port = run->io.port, .bytes = run->io.size, .in = in};
-	if (!in)
-		memcpy(&vcpu->exit.inout.value, data, run->io.size);
+	if (!io.in)
+		memcpy(&io.value, data, run->io.size);
+	vcpu_exit_for_port(vcpu, &io);
 	find_port_instruction(vcpu);
 	return (false);
 }
@@ -224,7 +221,7 @@ board_deadline(struct vcpu *vcpu, uint64_t value)
 	now = board + offset; /* what RDTSC gives */
 	if (value <= now)
 		return (value);
-	return (now + (uint64_t)((unsigned __int128)(value - now) * 1000000 / k->tsc_khz));
+	return (now + mul_div(value - now, KVM_BOARD_TSC_KHZ, k->tsc_khz));
 }
 
 static bool

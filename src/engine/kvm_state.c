@@ -443,7 +443,6 @@ int
 kvm_pull_groups(struct vcpu *vcpu, unsigned groups)
 {
 	struct kvm_engine *k = vcpu->engine;
-
 	int result = 0;
 
 	/* One that fails leaves the others readable. */

@@ -17,7 +17,6 @@
 #define IDENTITY_MAP 0xfffbc000ul
 #define TSS_ADDRESS 0xfffbd000ul
 #define SUPPORTED_MAX 256
-#define BOARD_TSC_KHZ 1000000u
 
 /* create() fails for errno at WHAT; ADVICE: what else to do than to do without. Returns -1. */
 static int
@@ -259,12 +258,12 @@ set_tsc_rate(struct kvm_engine *k)
 	int khz;
 
 	if (ioctl(k->system, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0 &&
-	    ioctl(k->cpu, KVM_SET_TSC_KHZ, BOARD_TSC_KHZ) == 0) {
-		k->tsc_khz = BOARD_TSC_KHZ;
+	    ioctl(k->cpu, KVM_SET_TSC_KHZ, KVM_BOARD_TSC_KHZ) == 0) {
+		k->tsc_khz = KVM_BOARD_TSC_KHZ;
 		return;
 	}
 	khz = ioctl(k->cpu, KVM_GET_TSC_KHZ, 0);
-	k->tsc_khz = khz > 0 ? (uint64_t)khz : BOARD_TSC_KHZ;
+	k->tsc_khz = khz > 0 ? (uint64_t)khz : KVM_BOARD_TSC_KHZ;
 }
 
 static int

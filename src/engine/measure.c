@@ -103,8 +103,7 @@ engine_measure(const struct engine_ops *ops, char *why, size_t size)
 		return (0);
 	}
 	if (vcpu_create(&c->vcpu, ops, &c->state, &c->vmx, &world, 0) != 0)
-		snprintf(why, size, "%s",
-		    c->vcpu.exit.text[0] != '\0' ? c->vcpu.exit.text : strerror(errno));
+		snprintf(why, size, "%s", c->vcpu.exit.text);
 	else {
 		if (!run(c))
 			snprintf(why, size, "it does not run real mode: %s",

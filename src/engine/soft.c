@@ -53,16 +53,15 @@ vmx_exit(struct vcpu *vcpu, enum engine_exit kind, uint32_t reason, bool length)
 		vcpu->exit.instruction_length = cpu_instruction_length(vcpu->engine);
 }
 
-/* Exit qualification of an I/O instruction (SDM vol. 3C, table 28-5). */
 static void
 inout_exit(struct vcpu *vcpu)
 {
 	const struct cpu_inout *io = cpu_inout(vcpu->engine);
 
-	vmx_exit(vcpu, ENGINE_INOUT, VMX_EXIT_IO, true);
-	vcpu->exit.qualification = (io->bytes - 1u) | (io->in ? 8u : 0u) | (uint64_t)io->port << 16;
-	vcpu->exit.inout = (struct engine_inout){
-	    .port = io->port, .bytes = io->bytes, .in = io->in, .value = io->value};
+	vcpu_exit_for_port(vcpu,
+	    &(struct engine_inout){
+		.port = io->port, .bytes = io->bytes, .in = io->in, .value = io->value});
+	vcpu->exit.instruction_length = cpu_instruction_length(vcpu->engine);
 }
 
 /*

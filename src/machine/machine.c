@@ -259,8 +259,8 @@ machine_init(struct machine *m, struct vmctx *ctx, const struct machine_config *
 		world.apic = lapic_port(&m->lapic);
 	if (vcpu_create(&m->vcpu, config->engine, m->state, vmm_vmx(ctx, 0), &world,
 		config->engine_options) != 0)
-		return (vmm_fail(err, errno, "%s: cannot make a vCPU: %s", vmm_name(ctx),
-		    m->vcpu.exit.text[0] != '\0' ? m->vcpu.exit.text : strerror(errno)));
+		return (vmm_fail(
+		    err, errno, "%s: cannot make a vCPU: %s", vmm_name(ctx), m->vcpu.exit.text));
 	if (build(m, err) == 0)
 		return (0);
 	vcpu_destroy(&m->vcpu);

@@ -46,8 +46,7 @@ prepare(struct vmctx *ctx, struct ctx_vcpu *cpu, struct vmm_error *err)
 		if (vcpu_create(&cpu->engine, ctx->engine, &cpu->state, &cpu->vmx, &world,
 			ENGINE_OPT_HYPERCALL) != 0)
 			return (vmm_fail(err, errno, "%s: no CPU engine: %s", ctx->store.name,
-			    cpu->engine.exit.text[0] != '\0' ? cpu->engine.exit.text
-							     : strerror(errno)));
+			    cpu->engine.exit.text));
 		cpu->has_engine = true;
 	}
 	/* The caller may have written through the addresses that it was given. */
