@@ -162,7 +162,8 @@ extern const struct engine_ops engine_lockstep; /* both: lockstep.h */
 
 /*
  * Prepare VCPU on engine OPS. STATE, VMX and what WORLD points to stay the caller's and must live
- * as long as the vCPU. 0, or -1 with errno and the reason in VCPU->exit.text: vcpu_destroy() does nothing then.
+ * as long as the vCPU. 0, or -1 with errno and the reason in VCPU->exit.text: vcpu_destroy() does
+ * nothing then.
  */
 int vcpu_create(struct vcpu *vcpu, const struct engine_ops *ops, struct vcpu_state *state,
     struct vmx *vmx, const struct engine_world *world, unsigned options);
